@@ -1,0 +1,52 @@
+// What the operator wants, with every `auto` resolved for one mode. Immutable once built; a reload builds
+// another.
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "model/address.hpp"
+#include "model/decision.hpp"
+#include "model/request.hpp"
+#include "rules/eql.hpp"
+#include "rules/rule.hpp"
+
+namespace imdsgate {
+
+class PathCatalogue;  // decide/path_classes.hpp
+
+struct PolicyEntry {
+  std::string name;
+  std::optional<eql::Query> when;    // over the proven view; absent: everyone who could be named
+  std::vector<std::string> methods;  // empty: every method
+  std::vector<std::string> paths;    // patterns of interfaces §2; empty: every path
+  bool allow_imdsv1 = false;
+  std::optional<std::chrono::system_clock::time_point> expires;
+};
+
+struct Policy {
+  Provider provider = Provider::ec2;
+  std::vector<Endpoint> endpoints;
+  std::vector<std::shared_ptr<Rule const>> rules;
+  std::vector<PolicyEntry> allow;
+  std::vector<PolicyEntry> deny;
+  std::array<Verdict, 6> classes{};  // indexed by PathClass
+  Verdict unattributed = Verdict::alert;
+  // IMDSv1 by path class: what a request without a session token gets on EC2.
+  std::array<Verdict, 6> imdsv1{};
+  std::shared_ptr<PathCatalogue const> catalogue;
+};
+
+// One policy for each mode, built from the same settings, so that switching the mode is a pointer swap.
+struct PolicySet {
+  std::shared_ptr<Policy const> audit;
+  std::shared_ptr<Policy const> enforce;
+  std::shared_ptr<Policy const> const &of(Mode mode) const { return mode == Mode::audit ? audit : enforce; }
+};
+
+}  // namespace imdsgate

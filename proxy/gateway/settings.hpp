@@ -1,0 +1,75 @@
+// /etc/imdsgate/imdsgate.yaml as values (interfaces §2). Reading it is the only thing here that touches
+// files.
+#pragma once
+
+#include <sys/types.h>
+
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "decide/policy.hpp"
+#include "model/result.hpp"
+
+namespace imdsgate {
+
+using std::chrono::milliseconds;
+
+enum class OnStop { keep, remove, automatic };
+enum class Existing { refuse, ignore };
+enum class Backend { automatic, nft, legacy };
+
+struct SinkSettings {
+  enum class Type { file, journald, syslog, standard_output } type = Type::standard_output;
+  std::string path;                       // file
+  std::uint64_t max_size = 64u << 20;     // file, bytes
+  unsigned keep = 4;                      // file: rotated files kept
+  std::string address = "unix:/dev/log";  // syslog
+  bool alerts_only = false;
+};
+
+struct Limits {
+  unsigned connections = 1024;
+  unsigned connections_per_uid = 256;
+  std::size_t header_bytes = 16u << 10;
+  std::uint64_t body_bytes = 1u << 20;
+  milliseconds header_timeout{5000};
+};
+
+struct Settings {
+  Mode mode = Mode::audit;
+  Provider provider = Provider::ec2;  // resolved: never auto
+  std::vector<Endpoint> endpoints;    // resolved: never empty
+  std::uint16_t listen_port = 880;
+  std::optional<std::string> listen_unix;
+  std::string control_socket = "/run/imdsgate/control.sock";
+  std::optional<std::string> control_group;
+  milliseconds connect_timeout{500};
+  milliseconds idle_timeout{75000};
+  OnStop on_stop = OnStop::automatic;
+  Existing existing = Existing::refuse;
+  Backend backend = Backend::automatic;  // `firewall_backend`: which iptables; auto is what `iptables` runs
+  std::uint32_t mark = 0x1d5, mark_mask = 0xffff;
+  std::vector<SinkSettings> sinks;
+  std::optional<Endpoint> metrics;
+  Limits limits;
+};
+
+struct Configuration {
+  Settings settings;
+  PolicySet policies;
+  std::vector<Problem> problems;  // every one, warnings too
+  bool ok() const;                // no error among them
+};
+
+// Reads the file and what it refers to (rules relative to it). A missing default file means the defaults; a
+// missing named one is a problem. Blocking: start-up and the worker thread only.
+Configuration load_configuration(std::filesystem::path const &file, bool named);
+
+// The whole effective configuration as YAML, for `check --show`.
+std::string show(Configuration const &configuration);
+
+}  // namespace imdsgate

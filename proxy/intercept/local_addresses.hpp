@@ -1,0 +1,22 @@
+// The host's own interfaces and addresses, kept current by rtnetlink (RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR,
+// RTNLGRP_IPV6_IFADDR).
+#pragma once
+
+#include <vector>
+
+#include "intercept/firewall.hpp"
+
+namespace imdsgate {
+
+struct LocalAddresses {
+  std::vector<InterfaceAddress> all;         // every address of every interface, loopback too
+  std::vector<InterfaceAddress> listenable;  // at most one a family for each non-loopback interface that is
+                                             // up: global scope, not tentative
+  bool ipv6 = false;                         // ::1 is there
+  bool contains(Address const &address) const;
+};
+
+Result<LocalAddresses>
+read_local_addresses();  // one netlink dump each; does not block on anything but the kernel
+
+}  // namespace imdsgate

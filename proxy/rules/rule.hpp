@@ -1,0 +1,59 @@
+// A detection rule, loaded and compiled (interfaces §3).
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "model/decision.hpp"
+#include "rules/eql.hpp"
+
+namespace imdsgate {
+
+enum class Severity { low, medium, high, critical };  // ECS event.severity 21, 47, 73, 99
+std::string_view to_string(Severity);
+int event_severity(Severity);
+
+struct ThreatTechnique {
+  std::string id, name, reference;
+  std::vector<ThreatTechnique> subtechniques;
+};
+struct Threat {
+  std::string framework;
+  std::string tactic_id, tactic_name, tactic_reference;
+  std::vector<ThreatTechnique> techniques;
+};
+
+struct Rule {
+  std::string id;
+  std::string name;
+  std::string description;
+  int version = 1;
+  Severity severity = Severity::low;
+  int risk_score = 21;
+  std::chrono::milliseconds interval = std::chrono::minutes(5);
+  std::string from;
+  int max_alerts = 100;
+  std::vector<std::string> tags;
+  std::vector<std::string> references;
+  std::vector<Threat> threat;
+  Verdict action = Verdict::alert;  // alert or block
+  bool live_exec = true;
+  enum class BlockOn { self, any } block_on = BlockOn::self;
+  eql::Query query;
+  std::string query_text;
+};
+
+struct RuleFile {
+  std::shared_ptr<Rule const> rule;  // nullptr when problems has an error
+  std::vector<Problem> problems;     // all of them, warnings too
+};
+
+// `text` is the file's content (pure: the caller reads it); `file` names it in problems. Strict: an unknown
+// key, a wrong type, a duplicate key, an unknown enum value is an error with its line and column, also inside
+// the query.
+RuleFile load_rule(std::string_view text, std::string const &file);
+
+}  // namespace imdsgate
