@@ -50,7 +50,8 @@ ClientWatch::~ClientWatch() {
 
 void ClientWatch::wait(std::shared_ptr<State> const &state) {
   state->client->socket().async_wait(asio::socket_base::wait_read, [state](error_code code) {
-    if (code || state->client == nullptr) return;
+    if (state->client == nullptr) return;
+    if (code) return state->on_gone();  // the session was told to end
     switch (ended(state->client->socket().native_handle())) {
       case Ended::no: return;
       case Ended::gone: return state->on_gone();

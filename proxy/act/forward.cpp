@@ -145,7 +145,8 @@ asio::awaitable<void> Exchange::upload() {
     if (client_.buffered().empty()) {
       awaiting_client_ = true;
       auto const code = co_await client_.fill();
-      if (code == asio::error::operation_aborted) co_return;  // the answer came first, or a deadline passed
+      // The answer came first, a deadline passed, or the session was told to end.
+      if (code == asio::error::operation_aborted) co_return cancel_upstream();
       awaiting_client_ = false;
       if (code) {
         fail(Reason::client_gone, code.message());
