@@ -8,37 +8,15 @@
 #include <vector>
 
 #include "model/decision.hpp"
+#include "model/rule_info.hpp"
 #include "rules/eql.hpp"
 
 namespace imdsgate {
 
-enum class Severity { low, medium, high, critical };  // ECS event.severity 21, 47, 73, 99
 std::string_view to_string(Severity);
 int event_severity(Severity);
 
-struct ThreatTechnique {
-  std::string id, name, reference;
-  std::vector<ThreatTechnique> subtechniques;
-};
-struct Threat {
-  std::string framework;
-  std::string tactic_id, tactic_name, tactic_reference;
-  std::vector<ThreatTechnique> techniques;
-};
-
-struct Rule {
-  std::string id;
-  std::string name;
-  std::string description;
-  int version = 1;
-  Severity severity = Severity::low;
-  int risk_score = 21;
-  std::chrono::milliseconds interval = std::chrono::minutes(5);
-  std::string from;
-  int max_alerts = 100;
-  std::vector<std::string> tags;
-  std::vector<std::string> references;
-  std::vector<Threat> threat;
+struct Rule : RuleInfo {
   Verdict action = Verdict::alert;  // alert or block
   bool live_exec = true;
   enum class BlockOn { self, any } block_on = BlockOn::self;
