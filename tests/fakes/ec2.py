@@ -148,7 +148,7 @@ class Service:
         now = time.monotonic()
         if len(self.tokens) >= 10000:
             self.tokens = {token: end for token, end in self.tokens.items() if end > now}
-        token = "AQAEA" + base64.urlsafe_b64encode(secrets.token_bytes(36)).decode()[:49] + "=="
+        token = "AQAEA" + base64.urlsafe_b64encode(secrets.token_bytes(37)).decode()[:49] + "=="
         self.tokens[token] = now + int(ttl)
         body = token.encode()
         return Response(200, [(TTL, str(int(ttl))), ("Content-Type", "text/plain"), ("Content-Length", str(len(body))),
