@@ -1,14 +1,15 @@
 #include "gateway/gateway.hpp"
 
+#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
-#include <boost/uuid/random_generator.hpp>
-#include <boost/uuid/uuid_io.hpp>
+#include <boost/asio/use_awaitable.hpp>
 
 #include "act/reply.hpp"
 #include "act/watchdog.hpp"
 #include "gateway/session.hpp"
 #include "intercept/original_dst.hpp"
+#include "report/host_info.hpp"
 
 namespace imdsgate {
 
@@ -29,7 +30,8 @@ Gateway::Gateway(Parts parts, Settings const &settings, PolicySet policies)
       limits_(settings.limits),
       idle_timeout_(settings.idle_timeout),
       pool_(parts_.loop.get_executor(), upstream_of(settings)),
-      admission_(caps_of(settings.limits)) {}
+      admission_(caps_of(settings.limits)),
+      last_session_ended_(parts_.loop) {}
 
 void Gateway::reload(Settings const &settings, PolicySet policies) {
   mode_ = settings.mode;
@@ -99,10 +101,9 @@ bool Gateway::guarded(Endpoint const &endpoint) const {
 }
 
 RequestEvent Gateway::new_event(Flow const &flow, Mode mode) const {
-  static boost::uuids::random_generator_mt19937 generate;  // the loop's one thread
   RequestEvent event;
   event.time = std::chrono::system_clock::now();
-  event.id = boost::uuids::to_string(generate());
+  event.id = new_event_id();
   event.flow = flow;
   event.flow.unix_fd = -1;
   event.mode = mode;
@@ -120,7 +121,18 @@ void Gateway::report_refused(Flow const &flow, Reason reason) {
 Gateway::Enrolment::Enrolment(Gateway &gateway, std::function<void()> abort)
     : gateway_(gateway), place_(gateway.open_sessions_.insert(gateway.open_sessions_.end(), std::move(abort))) {}
 
-Gateway::Enrolment::~Enrolment() { gateway_.open_sessions_.erase(place_); }
+Gateway::Enrolment::~Enrolment() {
+  gateway_.open_sessions_.erase(place_);
+  if (gateway_.open_sessions_.empty()) gateway_.last_session_ended_.cancel();
+}
+
+asio::awaitable<void> Gateway::drained(std::chrono::milliseconds at_most) {
+  last_session_ended_.expires_after(at_most);
+  while (!open_sessions_.empty()) {
+    auto [code] = co_await last_session_ended_.async_wait(asio::as_tuple(asio::use_awaitable));
+    if (!code) co_return;  // the time is over
+  }
+}
 
 void Gateway::abort_sessions() {
   for (auto const &abort : open_sessions_) abort();

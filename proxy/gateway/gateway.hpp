@@ -3,6 +3,7 @@
 #pragma once
 
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <functional>
 #include <list>
 #include <memory>
@@ -71,6 +72,8 @@ class Gateway {
   void begin_drain() { draining_ = true; }  // no connection is kept alive for another request
   bool draining() const { return draining_; }
   void abort_sessions();
+  // Until no session is open, or the time is over.
+  boost::asio::awaitable<void> drained(std::chrono::milliseconds at_most);
 
  private:
   void admit(Listener::Accepted accepted);
@@ -90,6 +93,7 @@ class Gateway {
   std::list<std::function<void()>> open_sessions_;
   bool draining_ = false;
   unsigned turning_away_ = 0;
+  boost::asio::steady_timer last_session_ended_;  // cancelled when it did: an event to wait for
 };
 
 }  // namespace imdsgate
