@@ -66,7 +66,7 @@ Places Reader::places(Value const &value) const {
 
 std::optional<std::string> nearest(std::string_view word, std::vector<std::string> const &known) {
   std::optional<std::string> best;
-  std::size_t best_distance = std::max<std::size_t>(1, word.size() / 3) + 1;
+  std::size_t best_distance = word.size() < 4 ? 2 : std::max<std::size_t>(2, word.size() / 3) + 1;
   for (std::string const &candidate : known) {
     std::vector<std::size_t> row(candidate.size() + 1);
     for (std::size_t j = 0; j < row.size(); ++j) row[j] = j;
