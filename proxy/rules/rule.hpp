@@ -53,7 +53,14 @@ struct RuleFile {
 
 // `text` is the file's content (pure: the caller reads it); `file` names it in problems. Strict: an unknown
 // key, a wrong type, a duplicate key, an unknown enum value is an error with its line and column, also inside
-// the query.
+// the query. Never throws.
+//
+// Keys: the required `id`, `name`, `query`; `version` (from 1), `severity` (low, medium, high, critical),
+// `risk_score` (0 to 100), `interval` (1s to 1d), `from` (now or now-DURATION), `max_alerts` (from 1),
+// `action` (alert, block), `live_exec`, `block_on` (self, any), `description`, `references`, `tags`, and
+// `threat`, a list of {framework, tactic: {id, name, reference}, technique: [{id, name, reference,
+// subtechnique: […]}]}. Checked for their type and otherwise unused: `false_positives`, `author` (lists of
+// texts), `note`, `license`.
 RuleFile load_rule(std::string_view text, std::string const &file);
 
 }  // namespace imdsgate
