@@ -9,6 +9,42 @@ namespace {
 
 using eql::Values;
 
+constexpr std::string_view kFields[] = {"container.id",
+                                        "destination.ip",
+                                        "destination.port",
+                                        "event.action",
+                                        "event.category",
+                                        "event.kind",
+                                        "event.type",
+                                        "group.id",
+                                        "group.name",
+                                        "host.os.type",
+                                        "http.request.method",
+                                        "imdsgate.cgroup",
+                                        "imdsgate.unit",
+                                        "process.args",
+                                        "process.command_line",
+                                        "process.entity_id",
+                                        "process.executable",
+                                        "process.name",
+                                        "process.parent.args",
+                                        "process.parent.command_line",
+                                        "process.parent.entity_id",
+                                        "process.parent.executable",
+                                        "process.parent.name",
+                                        "process.parent.pid",
+                                        "process.parent.working_directory",
+                                        "process.pid",
+                                        "process.real_user.id",
+                                        "process.working_directory",
+                                        "url.original",
+                                        "url.path",
+                                        "url.query",
+                                        "user.id",
+                                        "user.name",
+                                        "user_agent.original"};
+static_assert(std::ranges::is_sorted(kFields));
+
 std::string basename(std::string_view path) {
   auto const slash = path.rfind('/');
   return std::string(slash == std::string_view::npos ? path : path.substr(slash + 1));
@@ -37,6 +73,7 @@ bool traced(Process const &process) {
 
 Values names(Process const &process) {
   Values values;
+  values.unreadable = !process.executable;
   if (process.executable) {
     auto const name = basename(process.executable->path);
     process.executable->proven() && !traced(process) ? prove(values, name) : claim(values, name);
@@ -48,6 +85,7 @@ Values names(Process const &process) {
 
 Values executables(Process const &process) {
   Values values;
+  values.unreadable = !process.executable;
   if (process.executable) {
     auto const &path = process.executable->path;
     process.executable->proven() && !traced(process) ? prove(values, path) : claim(values, path);
@@ -58,7 +96,20 @@ Values executables(Process const &process) {
 }
 
 void set_values(eql::Event &event, std::string const &field, Values values) {
-  if (!values.claimed.empty()) event.set(field, std::move(values));
+  if (!values.claimed.empty() || values.unreadable) event.set(field, std::move(values));
+}
+
+void set_known(eql::Event &event, std::string const &field, std::optional<std::string> const &value) {
+  value ? event.set(field, *value) : event.set_unreadable(field);
+}
+
+// Erased, cut short or not readable: there is more than is listed.
+void set_arguments(eql::Event &event, Process const &process, std::string const &prefix) {
+  bool const partly = process.args.empty() || process.args_truncated;
+  Values line{{}, {}, partly};
+  if (auto whole = process.command_line()) line.claimed.push_back(*std::move(whole));
+  set_values(event, prefix + "args", {process.args, {}, partly});
+  set_values(event, prefix + "command_line", std::move(line));
 }
 
 void set_process(eql::Event &event, Process const &process, std::string const &prefix) {
@@ -66,33 +117,44 @@ void set_process(eql::Event &event, Process const &process, std::string const &p
   if (!process.entity_id.empty()) event.set(prefix + "entity_id", process.entity_id);
   set_values(event, prefix + "name", names(process));
   set_values(event, prefix + "executable", executables(process));
-  set_values(event, prefix + "args", {process.args, {}});
-  if (auto line = process.command_line())
-    set_values(event, prefix + "command_line", {{*std::move(line)}, {}});
-  if (auto const &directory = process.working_directory) {
-    Values values;
-    traced(process) ? claim(values, *directory) : prove(values, *directory);
-    set_values(event, prefix + "working_directory", std::move(values));
-  }
+  set_arguments(event, process, prefix);
+  Values directory;
+  directory.unreadable = !process.working_directory;
+  if (auto const &path = process.working_directory)
+    traced(process) ? claim(directory, *path) : prove(directory, *path);
+  set_values(event, prefix + "working_directory", std::move(directory));
 }
 
+// A parent that has gone or cannot be read is not the same as none: only pid 1 and kernel threads have none.
+void set_parent(eql::Event &event, Lineage const &lineage) {
+  static constexpr std::string_view kLast[] = {
+      "pid", "entity_id", "name", "executable", "args", "command_line", "working_directory"};
+  if (lineage.parent) return set_process(event, *lineage.parent, "process.parent.");
+  if (lineage.process.parent_pid == 0) return;
+  for (auto const last : kLast) event.set_unreadable("process.parent." + std::string(last));
+}
+
+// A uid that /etc/passwd does not name may have a name elsewhere.
 void set_user(eql::Event &event, Process const &process) {
   event.set("user.id", std::to_string(process.effective_uid));
-  if (process.user_name) event.set("user.name", *process.user_name);
+  set_known(event, "user.name", process.user_name);
   event.set("process.real_user.id", std::to_string(process.real_uid));
   event.set("group.id", std::to_string(process.effective_gid));
-  if (process.group_name) event.set("group.name", *process.group_name);
+  set_known(event, "group.name", process.group_name);
 }
 
+// Without a cgroup nobody knows whether there is a container; with one, its absence is a fact.
 void set_place(eql::Event &event, Process const &process) {
+  bool const known = !process.cgroup.empty();
   auto const flagged = [&](std::string const &field, std::optional<std::string> const &value, bool proven) {
     Values values;
+    values.unreadable = !value && !known;
     if (value) proven ? prove(values, *value) : claim(values, *value);
     set_values(event, field, std::move(values));
   };
   flagged("container.id", process.container_id, process.container_proven);
   flagged("imdsgate.unit", process.unit, process.unit_proven);
-  if (!process.cgroup.empty()) event.set("imdsgate.cgroup", process.cgroup);
+  set_known(event, "imdsgate.cgroup", known ? std::optional(process.cgroup) : std::nullopt);
 }
 
 // "169.254.169.254:80" or "[fd00:ec2::254]:80"
@@ -111,7 +173,7 @@ void set_request(eql::Event &event, MetadataRequest const &request) {
   event.set("url.path", request.path);
   if (!target.query.empty()) event.set("url.query", std::string(target.query));
   event.set("http.request.method", request.method);
-  if (request.user_agent) set_values(event, "user_agent.original", {{*request.user_agent}, {}});
+  if (request.user_agent) set_values(event, "user_agent.original", {{*request.user_agent}, {}, false});
 }
 
 void set_kind(eql::Event &event, std::string_view category, std::string_view type, std::string_view action) {
@@ -122,12 +184,20 @@ void set_kind(eql::Event &event, std::string_view category, std::string_view typ
 }
 }  // namespace
 
+std::span<std::string_view const> event_fields() {
+  return kFields;
+}
+
+bool never_proven(std::string_view field) {
+  return field.ends_with(".args") || field.ends_with(".command_line") || field == "user_agent.original";
+}
+
 eql::Event event_of(Lineage const &lineage, AccessRequest const &access, Presented as) {
   eql::Event event;
   event.set("event.kind", "event");
   event.set("host.os.type", "linux");
   set_process(event, lineage.process, "process.");
-  if (lineage.parent) set_process(event, *lineage.parent, "process.parent.");
+  set_parent(event, lineage);
   set_user(event, lineage.process);
   set_place(event, lineage.process);
   switch (as) {

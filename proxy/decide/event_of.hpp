@@ -10,8 +10,12 @@
 //   process.working_directory  both, as published rules need it, though a process chooses it
 //   user.*, group.*, process.pid, process.entity_id, the cgroup, the request and its destination: both
 //   container.id, imdsgate.unit  claimed; proven where the cgroup's ancestry is root's
-// A traced process proves no name, executable or directory.
+// A traced process proves no name, executable or directory. What could not be read is unreadable, never
+// missing.
 #pragma once
+
+#include <span>
+#include <string_view>
 
 #include "model/decision.hpp"
 #include "model/process.hpp"
@@ -24,6 +28,12 @@ enum class Presented {
   connection,  // network / connection_attempted
   request,     // web / metadata_request
 };
+
+// Every field that event_of() can set, sorted: what a policy's `when` may name.
+std::span<std::string_view const> event_fields();
+
+// A field whose values are all claimed: naming it in an allow entry grants nothing.
+bool never_proven(std::string_view field);
 
 eql::Event event_of(Lineage const &lineage, AccessRequest const &access, Presented as);
 

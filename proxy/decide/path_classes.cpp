@@ -96,6 +96,19 @@ std::shared_ptr<PathCatalogue const> PathCatalogue::shipped(Provider provider) {
   }
 }
 
+std::shared_ptr<PathCatalogue const> PathCatalogue::every_cloud() {
+  auto const append = [](auto &to, auto const &from) { to.insert(to.end(), from.begin(), from.end()); };
+  auto all = std::make_shared<PathCatalogue>();
+  for (auto const provider : {Provider::ec2, Provider::gce, Provider::azure}) {
+    auto const one = shipped(provider);
+    append(all->entries_, one->entries_);
+    append(all->hosts_, one->hosts_);
+    append(all->endpoints_, one->endpoints_);
+    if (one->recursive_key_) all->recursive_key_ = one->recursive_key_;
+  }
+  return all;
+}
+
 // Methods too are compared without case: a service that takes `put` for PUT must not find a lower class here.
 bool PathCatalogue::applies(Entry const &entry, std::string_view method, Reading const &reading) const {
   auto const is_method = [&](std::string const &each) { return equal_folded(each, method); };

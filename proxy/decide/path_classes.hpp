@@ -19,6 +19,8 @@ class PathCatalogue {
   // The catalogue the binary carries for `provider`. Throws std::runtime_error when that file is not as it
   // should be: a fault of the build, found at start-up and by a unit test.
   static std::shared_ptr<PathCatalogue const> shipped(Provider provider);
+  // All of them in one, for a host whose cloud is not known: their paths do not overlap. Throws as above.
+  static std::shared_ptr<PathCatalogue const> every_cloud();
   static PathCatalogue parse(std::string const &text);  // throws as above
 
   // The class of one reading, matched without case and with everything beneath a classed path.

@@ -42,7 +42,8 @@ std::shared_ptr<Policy const> build(PolicyChoices const &choices, Mode mode,
 }  // namespace
 
 PolicySet build_policies(PolicyChoices const &choices) {
-  auto const catalogue = PathCatalogue::shipped(choices.provider);
+  auto const catalogue =
+      choices.provider_known ? PathCatalogue::shipped(choices.provider) : PathCatalogue::every_cloud();
   return {build(choices, Mode::audit, catalogue), build(choices, Mode::enforce, catalogue)};
 }
 

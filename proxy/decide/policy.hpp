@@ -22,9 +22,10 @@ class PathCatalogue;  // decide/path_classes.hpp
 
 struct PolicyEntry {
   std::string name;
-  std::optional<eql::Query> when;  // allow: over the proven view; deny: over what may count against someone
-                                   // (View::by_polarity). Absent: everyone who could be named; deny: everyone
-  std::string when_text;           // as written, for people and for `check --show`
+  // allow: over the proven view; deny: over View::denial. Absent: everyone who could be named; deny:
+  // everyone.
+  std::optional<eql::Query> when;
+  std::string when_text;             // as written, for people and for `check --show`
   std::vector<std::string> methods;  // empty: every method
   std::vector<std::string> paths;    // as normalise_pattern() returns them; empty: every path
   bool allow_imdsv1 = false;
@@ -51,6 +52,7 @@ constexpr std::size_t index(PathClass path_class) {
 // What an operator chose, before any `auto` is resolved: nullopt is auto.
 struct PolicyChoices {
   Provider provider = Provider::ec2;
+  bool provider_known = true;  // false: paths are classified by every cloud's catalogue
   std::vector<Endpoint> endpoints;
   std::vector<std::shared_ptr<Rule const>> rules;
   std::vector<PolicyEntry> allow;

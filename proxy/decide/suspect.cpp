@@ -1,23 +1,6 @@
 #include "decide/suspect.hpp"
 
-#include <algorithm>
-
 namespace imdsgate {
-namespace {
-
-// Outside every container and every unit is something a grant may ask for: there the absence is the fact,
-// once the cgroup itself is known.
-bool absence_is_known(std::string_view field, eql::Event const &event) {
-  return (field == "container.id" || field == "imdsgate.unit") && event.find("imdsgate.cgroup") != nullptr;
-}
-
-bool is_proven(std::string_view field, eql::Event const &event) {
-  auto const *values = event.find(field);
-  if (values == nullptr) return absence_is_known(field, event);
-  return !values->proven.empty();
-}
-}  // namespace
-
 eql::Event const &Suspect::as(Presented what) {
   auto &event = events_[static_cast<std::size_t>(what)];
   if (!event) event = event_of(*lineage_, *access_, what);
@@ -35,15 +18,11 @@ bool Suspect::matches(Rule const &rule) {
 }
 
 bool Suspect::is_vouched_for(PolicyEntry const &entry) {
-  if (!entry.when) return true;
-  auto const &event = as(Presented::request);
-  auto const proven = [&](std::string const &field) { return is_proven(field, event); };
-  return std::ranges::all_of(entry.when->fields, proven) &&
-         eql::matches(*entry.when, event, eql::View::proven);
+  return !entry.when || eql::matches(*entry.when, as(Presented::request), eql::View::proven);
 }
 
 bool Suspect::is_accused(PolicyEntry const &entry) {
-  return !entry.when || eql::matches(*entry.when, as(Presented::request), eql::View::by_polarity);
+  return !entry.when || eql::matches(*entry.when, as(Presented::request), eql::View::denial);
 }
 
 }  // namespace imdsgate

@@ -19,11 +19,10 @@ class Suspect {
   // presented the requester's own exec.
   bool matches(Rule const &rule);
 
-  // The entry's `when` holds by proven values alone. A field it names that nobody vouches for is no: also
-  // where the expression would be true without it, as `not process.name == "curl"` is for a nameless process.
+  // The entry's `when` holds by what the kernel vouches for; unknown is no.
   bool is_vouched_for(PolicyEntry const &entry);
 
-  // The entry's `when` holds by anything the process goes by.
+  // The entry's `when` holds by anything the process goes by; unreadable is yes.
   bool is_accused(PolicyEntry const &entry);
 
  private:
