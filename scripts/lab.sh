@@ -72,6 +72,11 @@ make_network() {
   ip -n "$cloud" address add fd66::1/64 dev cloud0 nodad
   for address in "${guarded4[@]}"; do ip -n "$cloud" address add "$address/32" dev cloud0; done
   for address in "${guarded6[@]}"; do ip -n "$cloud" address add "$address/128" dev cloud0 nodad; done
+  # Every other address is the cloud's too, and refuses: a client's resolver fails at once instead of waiting.
+  ip -n "$cloud" route add local default dev lo table main
+  ip -n "$cloud" -6 route add local default dev lo table main
+  set_sysctl "$cloud" net.ipv4.icmp_ratelimit 0
+  set_sysctl "$cloud" net.ipv6.icmp.ratelimit 0
   ip -n "$cloud" link set cloud0 up
   ip -n "$host" link set eth0 up
   wait_for_link
