@@ -13,30 +13,50 @@ packages=(
   iptables nftables iproute2 conntrack libcap2-bin procps util-linux systemd
   curl wget python3 python3-boto3 awscli busybox jq
   python3-pytest python3-fusepy fuse3 netcat-openbsd socat
+  # cloud-init's modules, which the tests run from an unpacked package
+  python3-configobj python3-jinja2 python3-jsonpatch python3-jsonschema python3-netifaces python3-oauthlib
+  python3-requests python3-serial python3-yaml
   # scripts/bench.sh
   haproxy nginx-light
   # scripts/check.sh
   clang-format clang-tidy
 )
 
-missing=()
-for package in "${packages[@]}"; do
-  status=$(dpkg-query -W -f '${db:Status-Abbrev}' "$package" 2>/dev/null || true)
-  [[ $status == ii* ]] || missing+=("$package")
-done
-((${#missing[@]})) || exit 0
+install_packages() {
+  local missing=() package status
+  for package in "${packages[@]}"; do
+    status=$(dpkg-query -W -f '${db:Status-Abbrev}' "$package" 2>/dev/null || true)
+    [[ $status == ii* ]] || missing+=("$package")
+  done
+  ((${#missing[@]})) || return 0
+  if ((EUID != 0)); then
+    echo "deps.sh: missing ${missing[*]}; run as root to install them" >&2
+    return 1
+  fi
+  echo "Installing: ${missing[*]}"
+  apt-get update -qq
+  # No service that a package brings may start here: haproxy and nginx are run by the tests themselves.
+  policy=/usr/sbin/policy-rc.d
+  if [[ ! -e $policy ]]; then
+    printf '#!/bin/sh\nexit 101\n' >"$policy"
+    chmod +x "$policy"
+    trap 'rm -f "$policy"' EXIT
+  fi
+  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"
+}
 
-if ((EUID != 0)); then
-  echo "deps.sh: missing ${missing[*]}; run as root to install them" >&2
-  exit 1
-fi
-echo "Installing: ${missing[*]}"
-apt-get update -qq
-# No service that a package brings may start here: haproxy and nginx are run by the tests themselves.
-policy=/usr/sbin/policy-rc.d
-if [[ ! -e $policy ]]; then
-  printf '#!/bin/sh\nexit 101\n' >"$policy"
-  chmod +x "$policy"
-  trap 'rm -f "$policy"' EXIT
-fi
-DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"
+# Installed, cloud-init would change this machine: it is fetched and unpacked only. The unpacked tree is reused.
+unpack_cloud_init() {
+  local cache=${IMDSGATE_CACHE:-$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)/build/cache}/cloud-init
+  [[ ! -d $cache/root ]] || return 0
+  mkdir -p "$cache"
+  if ! compgen -G "$cache/*.deb" >/dev/null; then
+    (cd "$cache" && apt-get download -qq -o APT::Sandbox::User=root cloud-init)
+  fi
+  rm -rf "$cache/root.new"
+  dpkg-deb -x "$cache"/cloud-init_*.deb "$cache/root.new"
+  mv "$cache/root.new" "$cache/root"
+}
+
+install_packages
+unpack_cloud_init

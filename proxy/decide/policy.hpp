@@ -22,9 +22,12 @@ class PathCatalogue;  // decide/path_classes.hpp
 
 struct PolicyEntry {
   std::string name;
-  std::optional<eql::Query> when;    // over the proven view; absent: everyone who could be named
+  // allow: over the proven view; deny: over View::denial. Absent: everyone who could be named; deny:
+  // everyone.
+  std::optional<eql::Query> when;
+  std::string when_text;             // as written, for people and for `check --show`
   std::vector<std::string> methods;  // empty: every method
-  std::vector<std::string> paths;    // patterns of interfaces §2; empty: every path
+  std::vector<std::string> paths;    // as normalise_pattern() returns them; empty: every path
   bool allow_imdsv1 = false;
   std::optional<std::chrono::system_clock::time_point> expires;
 };
@@ -42,11 +45,32 @@ struct Policy {
   std::shared_ptr<PathCatalogue const> catalogue;
 };
 
+constexpr std::size_t index(PathClass path_class) {
+  return static_cast<std::size_t>(path_class);
+}
+
+// What an operator chose, before any `auto` is resolved: nullopt is auto.
+struct PolicyChoices {
+  Provider provider = Provider::ec2;
+  bool provider_known = true;  // false: paths are classified by every cloud's catalogue
+  std::vector<Endpoint> endpoints;
+  std::vector<std::shared_ptr<Rule const>> rules;
+  std::vector<PolicyEntry> allow;
+  std::vector<PolicyEntry> deny;
+  std::array<std::optional<Verdict>, 6> classes{};  // indexed by PathClass
+  std::optional<Verdict> unattributed;
+  std::optional<Verdict> imdsv1;  // for every class
+};
+
 // One policy for each mode, built from the same settings, so that switching the mode is a pointer swap.
 struct PolicySet {
   std::shared_ptr<Policy const> audit;
   std::shared_ptr<Policy const> enforce;
   std::shared_ptr<Policy const> const &of(Mode mode) const { return mode == Mode::audit ? audit : enforce; }
 };
+
+// What `auto` means in each mode is here and nowhere else. Throws std::runtime_error when the provider's path
+// catalogue is broken, a fault of the build.
+PolicySet build_policies(PolicyChoices const &choices);
 
 }  // namespace imdsgate

@@ -42,7 +42,9 @@ struct Limits {
 struct Settings {
   Mode mode = Mode::audit;
   Provider provider = Provider::ec2;  // resolved: never auto
-  std::vector<Endpoint> endpoints;    // resolved: never empty
+  bool provider_known = true;  // false: `auto` found no cloud and `endpoints` were given; ec2's protocol,
+                               // every cloud's path classes
+  std::vector<Endpoint> endpoints;  // resolved: never empty
   std::uint16_t listen_port = 880;
   std::optional<std::string> listen_unix;
   std::string control_socket = "/run/imdsgate/control.sock";
@@ -60,16 +62,21 @@ struct Settings {
 
 struct Configuration {
   Settings settings;
-  PolicySet policies;
-  std::vector<Problem> problems;  // every one, warnings too
-  bool ok() const;                // no error among them
+  PolicyChoices choices;                                         // what `policies` are built from
+  std::optional<std::vector<std::filesystem::path>> rule_files;  // nullopt: the rule the binary carries
+  PolicySet policies;                                            // both nullptr unless ok()
+  std::vector<Problem> problems;                                 // every one, warnings too
+  bool ok() const;                                               // no error among them
 };
 
 // Reads the file and what it refers to (rules relative to it). A missing default file means the defaults; a
-// missing named one is a problem. Blocking: start-up and the worker thread only.
-Configuration load_configuration(std::filesystem::path const &file, bool named);
+// missing named one is a problem. Blocking: start-up and the worker thread only. `dmi` is where the kernel
+// shows what the firmware says of the machine.
+Configuration load_configuration(std::filesystem::path const &file, bool named,
+                                 std::filesystem::path const &dmi = "/sys/class/dmi/id");
 
-// The whole effective configuration as YAML, for `check --show`.
+// The whole effective configuration as YAML that load_configuration() reads again, for `check --show`.
+// Relative paths are absolute in it.
 std::string show(Configuration const &configuration);
 
 }  // namespace imdsgate

@@ -56,14 +56,30 @@ struct FirewallStatus {
     std::vector<std::string> differences;  // one line each, for people
   };
   std::vector<Family> families;
+  std::vector<std::string> notes;  // why a family is not among them
 };
 
+// Every rule of others, in all tables of both backends and in nft's own, that speaks of a guarded address (as
+// destination, exactly or within a range or set, or as the target of a NAT), or that would defeat the
+// redirect or lose protection by it: NOTRACK, CONNMARK --restore-mark on the daemon's way, an owner's REJECT
+// that the redirect steers traffic around. A rule whose addresses cannot be read (an ipset) is listed as
+// such. A source that cannot be read at all is an error, not an empty list.
 Result<std::vector<ForeignRule>> scan_foreign_rules(FirewallSpec const &spec);
 
-// Makes each family's tables hold exactly the spec, one transaction a family; idempotent. An IPv6 family is
-// left out where the host has none. If the second family fails, the first is put back.
+// Makes each family's tables hold exactly the spec, one iptables-restore a family; idempotent, and always
+// written anew: a rule with a cgroup path means the cgroup that had this path when the rule was written, so
+// after a restart of the unit the same text must go in again. An IPv6 family is left out, with a note, where
+// the host has none, or no ip6tables (the latter is an error with a fence: enforce would leave IPv6 open). If
+// anything fails, what was changed is put back. What the other backend holds of ours is removed.
 Result<void> apply_firewall(FirewallSpec const &spec);
-Result<void> remove_firewall();  // both backends, both families; other people's rules untouched
+Result<void> apply_firewall(FirewallSpec const &spec, std::vector<std::string> &notes);
+
+// Both backends, both families; other people's rules untouched. A table or base chain that exists only
+// because of the gateway goes too (nft; a legacy table once loaded stays, empty).
+Result<void> remove_firewall();
+
+// Changes nothing. as_specified compares text, so it cannot see that a rule's cgroup was replaced by another
+// of the same path.
 Result<FirewallStatus> firewall_status(FirewallSpec const &spec);
 
 }  // namespace imdsgate

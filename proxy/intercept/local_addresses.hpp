@@ -9,10 +9,11 @@
 namespace imdsgate {
 
 struct LocalAddresses {
-  std::vector<InterfaceAddress> all;         // every address of every interface, loopback too
-  std::vector<InterfaceAddress> listenable;  // at most one a family for each non-loopback interface that is
-                                             // up: global scope, not tentative
-  bool ipv6 = false;                         // ::1 is there
+  std::vector<InterfaceAddress> all;  // every address of every interface, loopback too
+  // At most one a family for each interface that is up and not a loopback: global scope, not tentative nor
+  // deprecated. An interface whose name iptables cannot write is not among them.
+  std::vector<InterfaceAddress> listenable;
+  bool ipv6 = false;  // ::1 is there
   bool contains(Address const &address) const;
 };
 

@@ -9,10 +9,9 @@
 #include "model/process.hpp"
 #include "model/reason.hpp"
 #include "model/request.hpp"
+#include "model/rule_info.hpp"
 
 namespace imdsgate {
-
-struct Rule;  // rules/rule.hpp
 
 enum class Mode { audit, enforce };
 enum class Verdict { allow, alert, block };  // rising strictness
@@ -25,8 +24,8 @@ std::string_view to_string(Action);
 // One thing that applied. Exactly one of `rule` and `reason` is set, or neither for a grant.
 struct Finding {
   Verdict verdict = Verdict::allow;
-  std::string name;  // the rule's id, the policy entry's name, or the reason's name
-  std::shared_ptr<Rule const> rule;
+  std::string name;                      // the rule's id, the policy entry's name, or the reason's name
+  std::shared_ptr<RuleInfo const> rule;  // in truth a rules/rule.hpp Rule
   std::optional<Reason> reason;
   std::size_t holder = 0;  // index into Attribution::holders it is about
 };

@@ -34,6 +34,7 @@ struct RequestEvent {
   Decision decision;
   Action action = Action::forward;
   std::optional<Reason> failure;  // a limit, a deadline or an upstream error that ended it
+  std::string failure_detail;     // of `failure` or `unattributed`, for people
   int status = 0;                 // 0: no answer was sent
   std::uint64_t request_body_bytes = 0;
   std::uint64_t response_body_bytes = 0;

@@ -48,6 +48,7 @@ struct MetadataRequest {
   bool ambiguous =
       false;  // percent-encoding, dot segments, `;`, backslash, control or non-ASCII bytes in the path
   bool token_request = false;  // EC2: PUT /latest/api/token
+  std::optional<std::string> user_agent;  // as the client says; proves nothing
 };
 
 }  // namespace imdsgate

@@ -1,62 +1,129 @@
 // Event Query Language, the part that decides on one event: compile once, match often. Pure.
+//
 // Language: https://www.elastic.co/guide/en/elasticsearch/reference/current/eql-syntax.html
+// Here: `CATEGORY where CONDITION`, and or not, parentheses, == != < <= > >=, `:`, like, like~, in, in~, not
+// in, not like, lists, null, booleans, numbers, strings, raw strings, `names`, ?optional, comments. What the
+// language has beyond that (sequences, functions, regex, arithmetic, pipes) is an error that names it, never
+// a silent no-match.
+//
+// What a condition means
+// - A field without a value is missing: every term on it is false, and `not` of the term is true. So is
+//   `x != "a"` on a missing x false (a comparison with null is null, and null is not true:
+//   https://github.com/endgameinc/eql/pull/17); write `not x == "a"` to include the missing. `x not in (…)`
+//   is `not (x in (…))`, so true on a missing x. `x != null`: x has a value; `x == null`: it has none.
+// - A field may have several values. A term is true when any of them fits; `x != "a"` when there is one and
+// none
+//   of them is "a".
+// - `:` and like~ compare the whole value, folding ASCII letters only; `*` stands for any run, also an empty
+// one
+//   and across `/` and newlines, `?` for exactly one UTF-8 character. `==`, in, like are case-sensitive.
+// - Values are texts. A number literal compares with what reads as a number, true and false with those words;
+//   < and > on strings order by bytes. On a field whose last name is `ip` (destination.ip) literals are
+//   addresses, and ::ffff:169.254.169.254 equals 169.254.169.254.
+// - The category and field names are case-sensitive.
 #pragma once
 
-#include <map>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <variant>
 #include <vector>
 
+#include "model/place.hpp"
 #include "model/result.hpp"
 
 namespace imdsgate::eql {
 
-// The values of one field. A term in positive polarity matches when any claimed value does, one in negative
-// polarity (an exclusion) when any proven one does (design §4). A field without a value is missing: its terms
-// are false.
+// The values of one field. Claimed is everything it goes by, proven what the kernel vouches for (design §4);
+// a proven value is claimed as well. `unreadable`: it has a value, or more than are listed, and whoever
+// looked could not read it, which is not the same as having none.
 struct Values {
   std::vector<std::string> claimed;
   std::vector<std::string> proven;
+  bool unreadable = false;
 };
 
+// One event as a flat set of fields. Not safe for concurrent writes; reading is.
 class Event {
  public:
   std::string category;                                 // "process", "network", "web"
   void set(std::string_view field, std::string value);  // both views
-  void set(std::string_view field, Values values);
-  Values const *find(std::string_view field) const;  // nullptr: missing
+  void set(std::string_view field, Values values);      // adds proven values to the claimed ones; replaces
+  void set_unreadable(std::string_view field);          // keeps the values it has
+  Values const *find(std::string_view field) const;     // nullptr: missing
+
+  // The same with the hash already known: what a compiled query does.
+  Values const *find(std::uint64_t hash, std::string_view field) const;
 
  private:
-  std::map<std::string, Values, std::less<>> fields_;
+  struct Slot {
+    std::string field;
+    Values values;
+  };
+  std::size_t index_of(std::uint64_t hash, std::string_view field) const;  // slots_.size(): missing
+
+  std::vector<std::uint64_t> hashes_;  // of slots_, in their order: a search walks these only
+  std::vector<Slot> slots_;
 };
 
+std::uint64_t field_hash(std::string_view field);
+
+// How the two views of a value count. A term is negated when an odd number of negations stands above it:
+// `not`, and the ones inside `!=`, `not in`, `not like` and `== null` (which is `not (x != null)`).
 enum class View {
-  by_polarity,  // rules: claimed in positive terms, proven in negated ones
-  proven,       // grants and denials of an allowlist: proven in both
+  // Rules. Claimed values in plain terms, proven ones in negated terms. So every answer can only rise by
+  // claiming
+  // more, and only fall by proving more: lying adds suspicion and never removes it. `x != "a"` is read as: x
+  // has a
+  // claimed value, and no proven value is "a". An unreadable field counts with the values it has.
+  by_polarity,
+
+  // Grants. Three-valued: a term is true when a proven value fits, false when the field is missing or when
+  // something is proven and nothing claimed fits, and otherwise unknown: a claimed value that nobody vouches
+  // for
+  // fits, or nothing is proven although something is claimed, or the field could not be read. `not` of
+  // unknown is
+  // unknown, and the whole condition holds only when it is true. So `not x == "a"` and `x != "a"` grant
+  // nothing to
+  // one who hides x or merely goes by "a", and do grant to one who has no x at all (no container: no
+  // container.id).
+  proven,
+
+  // Denials. As by_polarity, and a term over an unreadable field applies: true when plain, when negated true
+  // only
+  // by a proven value that fits. A denial that does not know denies. It does not deny everyone who is merely
+  // unproven: his claims decide, as for a rule, or one denied path would deny every container.
+  denial,
 };
 
-struct Expression;  // eql's syntax tree, compiled
+struct Expression;  // a condition, compiled: rules/matcher.hpp
 
 // An event query or, for a policy's `when:`, a bare expression. Cheap to copy; immutable.
 struct Query {
-  std::string category;  // "any" matches every category
+  std::string category = "any";  // "any" matches every category
   std::shared_ptr<Expression const> where;
-  std::vector<std::string> fields;  // every field it names, sorted
+  std::vector<std::string> fields;           // every field it names, sorted
+  std::vector<std::string> optional_fields;  // those of them it names with `?` only, sorted
 };
 
-// Where the text stands in its file, so that problems name the file's own line and column.
+// Where the text stands in its file, so that problems name the file's own line and column. With `places`
+// (yaml::Reader::places) every byte has its own; without, the text begins at line and column, and each
+// further line `indent` bytes into its own line.
 struct Origin {
   std::string file;
   int line = 1;
   int column = 1;
   int indent = 0;  // what a YAML block scalar removed from each line
+  Places places;
 };
 
+// The problem's text is the message, then the line it is about and a caret below it, as compilers do.
 std::variant<Query, Problem> compile_query(std::string_view text,
                                            Origin const &origin);  // CATEGORY where EXPR
 std::variant<Query, Problem> compile_expression(std::string_view text, Origin const &origin);  // EXPR alone
+
+// False for a query that was never compiled. Allocates nothing, except to read an IPv6 address.
 bool matches(Query const &query, Event const &event, View view);
 
 }  // namespace imdsgate::eql

@@ -8,37 +8,15 @@
 #include <vector>
 
 #include "model/decision.hpp"
+#include "model/rule_info.hpp"
 #include "rules/eql.hpp"
 
 namespace imdsgate {
 
-enum class Severity { low, medium, high, critical };  // ECS event.severity 21, 47, 73, 99
 std::string_view to_string(Severity);
 int event_severity(Severity);
 
-struct ThreatTechnique {
-  std::string id, name, reference;
-  std::vector<ThreatTechnique> subtechniques;
-};
-struct Threat {
-  std::string framework;
-  std::string tactic_id, tactic_name, tactic_reference;
-  std::vector<ThreatTechnique> techniques;
-};
-
-struct Rule {
-  std::string id;
-  std::string name;
-  std::string description;
-  int version = 1;
-  Severity severity = Severity::low;
-  int risk_score = 21;
-  std::chrono::milliseconds interval = std::chrono::minutes(5);
-  std::string from;
-  int max_alerts = 100;
-  std::vector<std::string> tags;
-  std::vector<std::string> references;
-  std::vector<Threat> threat;
+struct Rule : RuleInfo {
   Verdict action = Verdict::alert;  // alert or block
   bool live_exec = true;
   enum class BlockOn { self, any } block_on = BlockOn::self;
@@ -53,7 +31,14 @@ struct RuleFile {
 
 // `text` is the file's content (pure: the caller reads it); `file` names it in problems. Strict: an unknown
 // key, a wrong type, a duplicate key, an unknown enum value is an error with its line and column, also inside
-// the query.
+// the query. Never throws.
+//
+// Keys: the required `id`, `name`, `query`; `version` (from 1), `severity` (low, medium, high, critical),
+// `risk_score` (0 to 100), `interval` (1s to 1d), `from` (now or now-DURATION), `max_alerts` (from 1),
+// `action` (alert, block), `live_exec`, `block_on` (self, any), `description`, `references`, `tags`, and
+// `threat`, a list of {framework, tactic: {id, name, reference}, technique: [{id, name, reference,
+// subtechnique: […]}]}. Checked for their type and otherwise unused: `false_positives`, `author` (lists of
+// texts), `note`, `license`.
 RuleFile load_rule(std::string_view text, std::string const &file);
 
 }  // namespace imdsgate

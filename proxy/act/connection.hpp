@@ -1,0 +1,44 @@
+// A stream socket, TCP or UNIX, with what was read from it and not yet used. Used on the loop only.
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/generic/stream_protocol.hpp>
+#include <string>
+#include <string_view>
+
+namespace imdsgate {
+
+using StreamSocket = boost::asio::generic::stream_protocol::socket;
+
+class Connection {
+ public:
+  explicit Connection(StreamSocket socket);
+
+  StreamSocket &socket() { return socket_; }
+  
+
+  std::string_view buffered() const { return std::string_view(buffer_).substr(begin_); }
+  void consume(std::size_t bytes);
+
+  // Reads at least one byte into the buffer, or answers why not; the end of the stream is asio::error::eof.
+  boost::asio::awaitable<boost::system::error_code> fill();
+  boost::system::error_code fill_now();  // the same without waiting: would_block when nothing is there
+
+  boost::asio::awaitable<boost::system::error_code> write(std::string_view bytes);
+
+  // True when the peer has sent nothing and has not closed: an idle connection that may be used again.
+  bool idle_and_open();
+
+  void reset();  // closes with a RST, so that a cut-off answer cannot be taken for a whole one
+
+ private:
+  StreamSocket socket_;
+  std::string buffer_;
+  std::size_t begin_ = 0;
+};
+
+// Says that no more is coming, and waits (bounded in time by the caller's deadline and in bytes here) for the client's
+// close: closing with unread bytes would send a RST that can overtake the answer.
+boost::asio::awaitable<void> close_lingering(Connection &connection);
+
+}  // namespace imdsgate

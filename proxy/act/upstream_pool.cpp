@@ -1,0 +1,112 @@
+#include "act/upstream_pool.hpp"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/socket_base.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <cstring>
+
+#include "act/watchdog.hpp"
+#include "model/sockaddr.hpp"
+
+namespace imdsgate {
+
+namespace asio = boost::asio;
+using boost::system::error_code;
+
+namespace {
+
+constexpr std::size_t kIdlePerEndpoint = 32;
+constexpr auto kIdleFor = std::chrono::seconds(30);
+
+ConnectFailure connect_failure(int error) {
+  std::string const text = std::strerror(error);
+  if (error == ECONNREFUSED) return {Reason::upstream_refused, text};
+  if (error == ETIMEDOUT) return {Reason::upstream_connect_timeout, text};
+  return {Reason::upstream_unreachable, text};
+}
+
+}  // namespace
+
+UpstreamPool::UpstreamPool(asio::any_io_executor executor, UpstreamOptions options)
+    : executor_(std::move(executor)), options_(options) {}
+
+UpstreamPool::Upstream::Upstream(UpstreamPool &pool, StreamSocket socket, Endpoint local, Endpoint remote_end)
+    : Connection(std::move(socket)), remote(remote_end), pool_(pool), local_(local) {
+  pool_.locals_.insert(local_);
+}
+
+UpstreamPool::Upstream::~Upstream() { pool_.locals_.erase(pool_.locals_.find(local_)); }
+
+UpstreamPool::Lease UpstreamPool::take_idle(Endpoint const &remote) {
+  auto const found = idle_.find(remote);
+  if (found == idle_.end()) return nullptr;
+  auto &idle = found->second;
+  while (!idle.empty()) {
+    Lease lease = std::move(idle.back());
+    idle.pop_back();
+    if (lease->idle_and_open()) return lease;
+  }
+  return nullptr;
+}
+
+void UpstreamPool::give_back(Lease lease) {
+  drop_stale();
+  auto &idle = idle_[lease->remote];
+  if (idle.size() >= kIdlePerEndpoint || !lease->idle_and_open()) return;
+  lease->idle_since = std::chrono::steady_clock::now();
+  idle.push_back(std::move(lease));
+}
+
+void UpstreamPool::drop_stale() {
+  auto const before = std::chrono::steady_clock::now() - kIdleFor;
+  for (auto &[remote, idle] : idle_) {
+    while (!idle.empty() && idle.front()->idle_since < before) idle.pop_front();
+  }
+}
+
+// connect(2) is called here rather than by Asio: the local port must be known to owns() before the loop runs again,
+// because a connection that comes back to us is accepted in the very next turn.
+asio::awaitable<boost::system::result<UpstreamPool::Lease, ConnectFailure>> UpstreamPool::connect(Endpoint remote) {
+  sockaddr_storage storage;
+  socklen_t const length = to_sockaddr(remote, storage);
+  StreamSocket socket(executor_);
+  error_code code;
+  socket.open(asio::generic::stream_protocol(storage.ss_family, IPPROTO_TCP), code);
+  if (code) co_return ConnectFailure{Reason::upstream_unreachable, "socket: " + code.message()};
+  int const fd = socket.native_handle();
+  int const on = 1;
+  if (::setsockopt(fd, SOL_SOCKET, SO_MARK, &options_.mark, sizeof options_.mark) != 0) {
+    co_return ConnectFailure{Reason::upstream_unreachable, std::string("SO_MARK: ") + std::strerror(errno)};
+  }
+  ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);  // a hint: slower without it, never wrong
+  socket.non_blocking(true, code);
+  int const connected = ::connect(fd, reinterpret_cast<sockaddr const *>(&storage), length);
+  if (connected != 0 && errno != EINPROGRESS) co_return connect_failure(errno);
+  bool const pending = connected != 0;
+  sockaddr_storage local{};
+  socklen_t local_length = sizeof local;
+  ::getsockname(fd, reinterpret_cast<sockaddr *>(&local), &local_length);
+  auto lease = std::make_unique<Upstream>(*this, std::move(socket), from_sockaddr(local), remote);
+  if (!pending) co_return lease;
+
+  Watchdog deadline(executor_, [upstream = lease.get()] {
+    error_code ignored;
+    upstream->socket().cancel(ignored);
+  });
+  deadline.expires_after(options_.connect_timeout);
+  auto [waited] = co_await lease->socket().async_wait(asio::socket_base::wait_write,
+                                                      asio::as_tuple(asio::use_awaitable));
+  if (deadline.expired()) co_return ConnectFailure{Reason::upstream_connect_timeout, "no answer to the SYN"};
+  if (waited) co_return ConnectFailure{Reason::upstream_unreachable, waited.message()};
+  int error = 0;
+  socklen_t error_length = sizeof error;
+  ::getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &error_length);
+  if (error != 0) co_return connect_failure(error);
+  co_return lease;
+}
+
+}  // namespace imdsgate

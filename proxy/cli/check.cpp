@@ -1,0 +1,28 @@
+#include <iostream>
+#include <memory>
+
+#include "cli/cli.hpp"
+#include "cli/configuration.hpp"
+
+namespace imdsgate {
+
+void add_check(CLI::App &app, int &exit_code) {
+  struct Options {
+    ConfigurationOption configuration;
+    bool show = false;
+  };
+  auto const options = std::make_shared<Options>();
+  auto *check = app.add_subcommand("check", "Load everything a run would load; print every problem");
+  options->configuration.add_to(*check);
+  check->add_flag("--show", options->show, "Print the whole effective configuration");
+  check->callback([options, &exit_code] {
+    auto const configuration = options->configuration.load();
+    if (!configuration) {
+      exit_code = 2;
+    } else if (options->show) {
+      std::cout << show(*configuration);
+    }
+  });
+}
+
+}  // namespace imdsgate

@@ -1,0 +1,155 @@
+#include "decide/decide.hpp"
+
+#include <algorithm>
+
+#include "decide/ascii_case.hpp"
+#include "decide/path_pattern.hpp"
+#include "decide/suspect.hpp"
+
+namespace imdsgate {
+namespace {
+
+using Suspects = std::vector<Suspect>;
+
+// None: nobody could be named. That is so whenever the attribution has any doubt.
+Suspects suspects_of(AccessRequest const &access) {
+  Suspects suspects;
+  if (access.attribution == nullptr || access.unattributed) return suspects;
+  for (auto const &holder : access.attribution->holders) suspects.emplace_back(*holder, access);
+  return suspects;
+}
+
+Finding because(Verdict verdict, Reason reason, std::size_t holder = 0) {
+  return {verdict, std::string(name(reason)), nullptr, reason, holder};
+}
+
+// For `allow`: methods and paths exactly as written. For `deny` as the service may read them: Azure's takes
+// paths in any case, and a denial must not be a matter of spelling.
+bool names_request(PolicyEntry const &entry, AccessRequest const &access, bool deny) {
+  auto const &request = access.request;
+  bool const fold = deny && request.provider == Provider::azure;
+  auto const method = [&](std::string const &each) {
+    return deny ? equal_folded(each, request.method) : each == request.method;
+  };
+  auto const path = [&](std::string const &each) { return path_matches(each, request.path, fold); };
+  return (!entry.expires || access.now < *entry.expires) &&
+         (entry.methods.empty() || std::ranges::any_of(entry.methods, method)) &&
+         (entry.paths.empty() || std::ranges::any_of(entry.paths, path));
+}
+
+void add_denials(Policy const &policy, AccessRequest const &access, Suspects &suspects, Decision &decision) {
+  for (auto const &entry : policy.deny) {
+    if (!names_request(entry, access, true)) continue;
+    auto const accused =
+        std::ranges::find_if(suspects, [&](Suspect &suspect) { return suspect.is_accused(entry); });
+    // Nobody to ask about: only an entry that is meant for everyone applies.
+    if (suspects.empty() ? entry.when.has_value() : accused == suspects.end()) continue;
+    Finding finding =
+        because(Verdict::block, Reason::policy_deny, static_cast<std::size_t>(accused - suspects.begin()));
+    finding.name = entry.name;
+    decision.findings.push_back(std::move(finding));
+  }
+}
+
+struct Grant {
+  std::optional<std::string> name;  // the first entry that applies
+  bool imdsv1 = false;              // any entry that applies says so
+};
+
+// One entry must vouch for every holder: a descriptor is as trustworthy as the worst who has it.
+Grant grant_for(Policy const &policy, AccessRequest const &access, Suspects &suspects) {
+  Grant grant;
+  if (suspects.empty() || access.request.ambiguous) return grant;
+  for (auto const &entry : policy.allow) {
+    auto const vouched = [&](Suspect &suspect) { return suspect.is_vouched_for(entry); };
+    if (!names_request(entry, access, false) || !std::ranges::all_of(suspects, vouched)) continue;
+    if (!grant.name) grant.name = entry.name;
+    grant.imdsv1 = grant.imdsv1 || entry.allow_imdsv1;
+  }
+  return grant;
+}
+
+void add_rules(Policy const &policy, Suspects &suspects, Decision &decision) {
+  for (auto const &rule : policy.rules) {
+    auto const match =
+        std::ranges::find_if(suspects, [&](Suspect &suspect) { return suspect.matches(*rule); });
+    if (match == suspects.end()) continue;
+    auto const holder = static_cast<std::size_t>(match - suspects.begin());
+    decision.findings.push_back({rule->action, rule->id, rule, std::nullopt, holder});
+  }
+}
+
+// Who is named for a finding about the request itself: whom a rule points at, else whom no entry vouches for.
+std::size_t most_suspect(Policy const &policy, AccessRequest const &access, Suspects &suspects,
+                         Decision const &decision) {
+  auto const strictest = std::ranges::max_element(decision.findings, {}, &Finding::verdict);
+  if (strictest != decision.findings.end()) return strictest->holder;
+  auto const stranger = [&](Suspect &suspect) {
+    return std::ranges::none_of(policy.allow, [&](PolicyEntry const &entry) {
+      return names_request(entry, access, false) && suspect.is_vouched_for(entry);
+    });
+  };
+  if (suspects.size() < 2) return 0;
+  auto const found = std::ranges::find_if(suspects, stranger);
+  return found == suspects.end() ? 0 : static_cast<std::size_t>(found - suspects.begin());
+}
+
+void add_unattributed(Policy const &policy, Suspects const &suspects, Decision &decision) {
+  if (!suspects.empty() || policy.unattributed == Verdict::allow) return;
+  decision.findings.push_back(because(policy.unattributed, Reason::unattributed));
+}
+
+void add_defaults(Policy const &policy, MetadataRequest const &request, Grant const &grant,
+                  std::size_t holder, Decision &decision) {
+  auto const by_class = policy.classes[index(request.path_class)];
+  if (!grant.name && by_class != Verdict::allow) {
+    decision.findings.push_back(because(by_class, Reason::class_default, holder));
+  }
+  // Listed when it is allowed, too: that is how version 1 is counted before it is forbidden.
+  if (request.imds_version == ImdsVersion::v1 && !grant.imdsv1) {
+    decision.findings.push_back(because(policy.imdsv1[index(request.path_class)], Reason::imdsv1, holder));
+  }
+}
+
+void settle(Decision &decision) {
+  std::ranges::stable_sort(decision.findings, std::ranges::greater{}, &Finding::verdict);
+  if (decision.findings.empty()) return;
+  decision.verdict = decision.findings.front().verdict;
+  decision.requester = decision.findings.front().holder;
+}
+}  // namespace
+
+// An ambiguous target and a denial end the decision: nothing after them can change it. What else applied is
+// listed behind them all the same, so that encoding a path never hides a rule's match from whoever reads the
+// events.
+Decision decide(Policy const &policy, AccessRequest const &access) {
+  Decision decision;
+  auto suspects = suspects_of(access);
+  if (access.request.ambiguous) {
+    decision.findings.push_back(because(Verdict::block, Reason::ambiguous_target));
+    decision.block_status = info(Reason::ambiguous_target).status;
+  }
+  add_denials(policy, access, suspects, decision);
+  bool const ended = !decision.findings.empty();
+  auto const grant = grant_for(policy, access, suspects);
+  if (!grant.name) add_rules(policy, suspects, decision);
+  auto const holder = most_suspect(policy, access, suspects, decision);
+  add_unattributed(policy, suspects, decision);
+  add_defaults(policy, access.request, grant, holder, decision);
+  if (grant.name && !ended) {
+    decision.grant = grant.name;
+    decision.findings.push_back({Verdict::allow, *grant.name, nullptr, std::nullopt, 0});
+  }
+  settle(decision);
+  return decision;
+}
+
+Action enforce(Decision const &decision, Mode mode) {
+  switch (mode) {
+    case Mode::audit: return Action::forward;
+    case Mode::enforce: return decision.verdict == Verdict::block ? Action::block : Action::forward;
+  }
+  __builtin_unreachable();
+}
+
+}  // namespace imdsgate

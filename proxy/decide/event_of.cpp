@@ -1,0 +1,218 @@
+#include "decide/event_of.hpp"
+
+#include <algorithm>
+
+#include "decide/readings.hpp"
+
+namespace imdsgate {
+namespace {
+
+using eql::Values;
+
+constexpr std::string_view kFields[] = {"container.id",
+                                        "destination.ip",
+                                        "destination.port",
+                                        "event.action",
+                                        "event.category",
+                                        "event.kind",
+                                        "event.type",
+                                        "group.id",
+                                        "group.name",
+                                        "host.os.type",
+                                        "http.request.method",
+                                        "imdsgate.cgroup",
+                                        "imdsgate.unit",
+                                        "process.args",
+                                        "process.command_line",
+                                        "process.entity_id",
+                                        "process.executable",
+                                        "process.name",
+                                        "process.parent.args",
+                                        "process.parent.command_line",
+                                        "process.parent.entity_id",
+                                        "process.parent.executable",
+                                        "process.parent.name",
+                                        "process.parent.pid",
+                                        "process.parent.working_directory",
+                                        "process.pid",
+                                        "process.real_user.id",
+                                        "process.working_directory",
+                                        "url.original",
+                                        "url.path",
+                                        "url.query",
+                                        "user.id",
+                                        "user.name",
+                                        "user_agent.original"};
+static_assert(std::ranges::is_sorted(kFields));
+
+std::string basename(std::string_view path) {
+  auto const slash = path.rfind('/');
+  return std::string(slash == std::string_view::npos ? path : path.substr(slash + 1));
+}
+
+void claim(Values &values, std::string value) {
+  if (value.empty() || std::ranges::find(values.claimed, value) != values.claimed.end()) return;
+  values.claimed.push_back(std::move(value));
+}
+
+void prove(Values &values, std::string const &value) {
+  claim(values, value);
+  if (!value.empty()) values.proven.push_back(value);
+}
+
+// A login shell's argv[0] starts with a dash that is no part of its name.
+std::string_view invoked_as(Process const &process) {
+  if (process.args.empty()) return {};
+  std::string_view const invoked = process.args.front();
+  return invoked.starts_with('-') ? invoked.substr(1) : invoked;
+}
+
+bool traced(Process const &process) {
+  return process.tracer_pid != 0;
+}
+
+Values names(Process const &process) {
+  Values values;
+  values.unreadable = !process.executable;
+  if (process.executable) {
+    auto const name = basename(process.executable->path);
+    process.executable->proven() && !traced(process) ? prove(values, name) : claim(values, name);
+  }
+  claim(values, basename(invoked_as(process)));
+  claim(values, process.comm);
+  return values;
+}
+
+Values executables(Process const &process) {
+  Values values;
+  values.unreadable = !process.executable;
+  if (process.executable) {
+    auto const &path = process.executable->path;
+    process.executable->proven() && !traced(process) ? prove(values, path) : claim(values, path);
+  }
+  auto const invoked = invoked_as(process);
+  if (invoked.find('/') != std::string_view::npos) claim(values, std::string(invoked));
+  return values;
+}
+
+void set_values(eql::Event &event, std::string const &field, Values values) {
+  if (!values.claimed.empty() || values.unreadable) event.set(field, std::move(values));
+}
+
+void set_known(eql::Event &event, std::string const &field, std::optional<std::string> const &value) {
+  value ? event.set(field, *value) : event.set_unreadable(field);
+}
+
+// Erased, cut short or not readable: there is more than is listed.
+void set_arguments(eql::Event &event, Process const &process, std::string const &prefix) {
+  bool const partly = process.args.empty() || process.args_truncated;
+  Values line{{}, {}, partly};
+  if (auto whole = process.command_line()) line.claimed.push_back(*std::move(whole));
+  set_values(event, prefix + "args", {process.args, {}, partly});
+  set_values(event, prefix + "command_line", std::move(line));
+}
+
+void set_process(eql::Event &event, Process const &process, std::string const &prefix) {
+  event.set(prefix + "pid", std::to_string(process.id.tgid));
+  if (!process.entity_id.empty()) event.set(prefix + "entity_id", process.entity_id);
+  set_values(event, prefix + "name", names(process));
+  set_values(event, prefix + "executable", executables(process));
+  set_arguments(event, process, prefix);
+  Values directory;
+  directory.unreadable = !process.working_directory;
+  if (auto const &path = process.working_directory)
+    traced(process) ? claim(directory, *path) : prove(directory, *path);
+  set_values(event, prefix + "working_directory", std::move(directory));
+}
+
+// A parent that has gone or cannot be read is not the same as none: only pid 1 and kernel threads have none.
+void set_parent(eql::Event &event, Lineage const &lineage) {
+  static constexpr std::string_view kLast[] = {
+      "pid", "entity_id", "name", "executable", "args", "command_line", "working_directory"};
+  if (lineage.parent) return set_process(event, *lineage.parent, "process.parent.");
+  if (lineage.process.parent_pid == 0) return;
+  for (auto const last : kLast) event.set_unreadable("process.parent." + std::string(last));
+}
+
+// A uid that /etc/passwd does not name may have a name elsewhere.
+void set_user(eql::Event &event, Process const &process) {
+  event.set("user.id", std::to_string(process.effective_uid));
+  set_known(event, "user.name", process.user_name);
+  event.set("process.real_user.id", std::to_string(process.real_uid));
+  event.set("group.id", std::to_string(process.effective_gid));
+  set_known(event, "group.name", process.group_name);
+}
+
+// Without a cgroup nobody knows whether there is a container; with one, its absence is a fact.
+void set_place(eql::Event &event, Process const &process) {
+  bool const known = !process.cgroup.empty();
+  auto const flagged = [&](std::string const &field, std::optional<std::string> const &value, bool proven) {
+    Values values;
+    values.unreadable = !value && !known;
+    if (value) proven ? prove(values, *value) : claim(values, *value);
+    set_values(event, field, std::move(values));
+  };
+  flagged("container.id", process.container_id, process.container_proven);
+  flagged("imdsgate.unit", process.unit, process.unit_proven);
+  set_known(event, "imdsgate.cgroup", known ? std::optional(process.cgroup) : std::nullopt);
+}
+
+// "169.254.169.254:80" or "[fd00:ec2::254]:80"
+void set_destination(eql::Event &event, std::string_view endpoint) {
+  auto const colon = endpoint.rfind(':');
+  if (colon == std::string_view::npos) return;
+  auto host = endpoint.substr(0, colon);
+  if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
+  event.set("destination.ip", std::string(host));
+  event.set("destination.port", std::string(endpoint.substr(colon + 1)));
+}
+
+void set_request(eql::Event &event, MetadataRequest const &request) {
+  auto const target = split_target(request.target);
+  event.set("url.original", request.target);
+  event.set("url.path", request.path);
+  if (!target.query.empty()) event.set("url.query", std::string(target.query));
+  event.set("http.request.method", request.method);
+  if (request.user_agent) set_values(event, "user_agent.original", {{*request.user_agent}, {}, false});
+}
+
+void set_kind(eql::Event &event, std::string_view category, std::string_view type, std::string_view action) {
+  event.category = category;
+  event.set("event.category", std::string(category));
+  event.set("event.type", std::string(type));
+  event.set("event.action", std::string(action));
+}
+}  // namespace
+
+std::span<std::string_view const> event_fields() {
+  return kFields;
+}
+
+bool never_proven(std::string_view field) {
+  return field.ends_with(".args") || field.ends_with(".command_line") || field == "user_agent.original";
+}
+
+eql::Event event_of(Lineage const &lineage, AccessRequest const &access, Presented as) {
+  eql::Event event;
+  event.set("event.kind", "event");
+  event.set("host.os.type", "linux");
+  set_process(event, lineage.process, "process.");
+  set_parent(event, lineage);
+  set_user(event, lineage.process);
+  set_place(event, lineage.process);
+  switch (as) {
+    case Presented::exec: set_kind(event, "process", "start", "exec"); break;
+    case Presented::connection:
+      set_kind(event, "network", "start", "connection_attempted");
+      set_destination(event, access.endpoint);
+      break;
+    case Presented::request:
+      set_kind(event, "web", "access", "metadata_request");
+      set_destination(event, access.endpoint);
+      set_request(event, access.request);
+      break;
+  }
+  return event;
+}
+
+}  // namespace imdsgate

@@ -1,0 +1,40 @@
+// A live requester as the events a rule is written for (design §4 and §5).
+//
+// Claimed and proven: a term that raises suspicion sees everything a process goes by, one that removes it
+// sees what the kernel vouches for.
+//   process.name        claimed: basenames of the executable and of argv[0], comm; proven: of a proven
+//   executable process.executable  claimed: its path, argv[0] when it is a path; proven: a proven path
+//   process.args, process.command_line, user_agent.original: claimed only. A process writes them itself, so
+//   they
+//                       exclude nothing and grant nothing
+//   process.working_directory  both, as published rules need it, though a process chooses it
+//   user.*, group.*, process.pid, process.entity_id, the cgroup, the request and its destination: both
+//   container.id, imdsgate.unit  claimed; proven where the cgroup's ancestry is root's
+// A traced process proves no name, executable or directory. What could not be read is unreadable, never
+// missing.
+#pragma once
+
+#include <span>
+#include <string_view>
+
+#include "model/decision.hpp"
+#include "model/process.hpp"
+#include "rules/eql.hpp"
+
+namespace imdsgate {
+
+enum class Presented {
+  exec,        // process / exec: the requester's own exec, again (design §5, "Live requester")
+  connection,  // network / connection_attempted
+  request,     // web / metadata_request
+};
+
+// Every field that event_of() can set, sorted: what a policy's `when` may name.
+std::span<std::string_view const> event_fields();
+
+// A field whose values are all claimed: naming it in an allow entry grants nothing.
+bool never_proven(std::string_view field);
+
+eql::Event event_of(Lineage const &lineage, AccessRequest const &access, Presented as);
+
+}  // namespace imdsgate

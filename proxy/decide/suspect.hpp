@@ -1,0 +1,36 @@
+// One holder of the client's socket, and the questions a policy asks about him.
+#pragma once
+
+#include <array>
+#include <optional>
+
+#include "decide/event_of.hpp"
+#include "decide/policy.hpp"
+#include "model/decision.hpp"
+
+namespace imdsgate {
+
+// Lives within one decide(); borrows the lineage and the access. Builds each event at most once, when asked.
+class Suspect {
+ public:
+  Suspect(Lineage const &lineage, AccessRequest const &access) : lineage_(&lineage), access_(&access) {}
+
+  // The event of any category the rule is written for matches. A rule with `live_exec: false` is not
+  // presented the requester's own exec.
+  bool matches(Rule const &rule);
+
+  // The entry's `when` holds by what the kernel vouches for; unknown is no.
+  bool is_vouched_for(PolicyEntry const &entry);
+
+  // The entry's `when` holds by anything the process goes by; unreadable is yes.
+  bool is_accused(PolicyEntry const &entry);
+
+ private:
+  eql::Event const &as(Presented what);
+
+  Lineage const *lineage_;
+  AccessRequest const *access_;
+  std::array<std::optional<eql::Event>, 3> events_;
+};
+
+}  // namespace imdsgate

@@ -1,0 +1,326 @@
+#include "gateway/daemon.hpp"
+
+#include <linux/capability.h>
+#include <systemd/sd-daemon.h>
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <csignal>
+#include <iostream>
+
+#include "attribute/prober_client.hpp"
+#include "attribute/sock_diag.hpp"
+#include "gateway/capabilities.hpp"
+#include "gateway/control.hpp"
+#include "gateway/gateway.hpp"
+#include "gateway/instance_lock.hpp"
+#include "gateway/interception.hpp"
+#include "gateway/metrics_server.hpp"
+#include "gateway/start_up.hpp"
+#include "intercept/netns.hpp"
+#include "report/host_info.hpp"
+#include "report/sinks.hpp"
+
+namespace imdsgate {
+
+namespace asio = boost::asio;
+namespace json = boost::json;
+
+namespace {
+
+constexpr auto kDrain = std::chrono::seconds(5);
+constexpr auto kAbort = std::chrono::seconds(1);
+constexpr auto kFlush = std::chrono::seconds(2);
+constexpr auto kTick = std::chrono::seconds(1);
+constexpr auto kWait = asio::as_tuple(asio::use_awaitable);
+
+class Daemon {
+ public:
+  Daemon(RunOptions const &options, Configuration configuration, InstanceLock lock);
+  Result<void> start_up();
+  int run();
+
+ private:
+  Result<void> open_parts();
+  Result<void> open_control_and_metrics();
+  asio::awaitable<void> serve_signals();
+  asio::awaitable<void> tick();
+  asio::awaitable<void> stop();
+  asio::awaitable<json::object> set_mode(Mode mode, ControlPeer peer);
+  asio::awaitable<json::object> reload(std::optional<ControlPeer> peer);
+  json::object status() const;
+  void announce(Lifecycle what, bool alert, std::string message, std::optional<ControlPeer> peer = std::nullopt,
+                std::map<std::string, std::string> details = {});
+  void refresh_metrics();
+
+  RunOptions const options_;
+  InstanceLock const lock_;
+  Settings settings_;
+  PolicySet policies_;
+  asio::io_context loop_{1};
+  Worker worker_{1};
+  asio::signal_set signals_{loop_, SIGTERM, SIGINT, SIGHUP};
+  asio::steady_timer tick_timer_{loop_};
+  Metrics metrics_{IMDSGATE_VERSION};
+  std::unique_ptr<Reporter> reporter_;
+  std::unique_ptr<ProberClient> prober_;
+  std::optional<SockDiag> sock_diag_;
+  std::optional<Gateway> gateway_;
+  std::optional<Interception> interception_;
+  ControlCommands commands_;
+  std::unique_ptr<Listener> control_, metrics_listener_;
+  std::function<void()> const refresh_ = [this] { refresh_metrics(); };
+  std::chrono::system_clock::time_point const started_ = std::chrono::system_clock::now();
+};
+
+Daemon::Daemon(RunOptions const &options, Configuration configuration, InstanceLock lock)
+    : options_(options),
+      lock_(std::move(lock)),
+      settings_(std::move(configuration.settings)),
+      policies_(std::move(configuration.policies)) {
+  if (options_.mode) settings_.mode = *options_.mode;
+}
+
+Result<void> Daemon::start_up() {
+  if (auto opened = open_parts(); !opened) return opened;
+  Gateway::Parts parts{loop_, *prober_, *reporter_, metrics_, {}, {}};
+  parts.on_self_loop = [this](Flow const &) {
+    asio::co_spawn(loop_, interception_->self_loop(gateway_->mode()), asio::detached);
+  };
+  parts.client_alive = [this](Flow const &flow) {
+    return flow.transport == Transport::unix_socket || sock_diag_->find_tcp(flow.client, flow.original).has_value();
+  };
+  gateway_.emplace(std::move(parts), settings_, policies_);
+  interception_.emplace(*gateway_, worker_, settings_, metrics_, [this](Lifecycle what, bool alert, std::string message) {
+    announce(what, alert, std::move(message));
+  });
+  if (auto listening = interception_->open_listeners(inherited_listeners()); !listening) return listening;
+  if (auto opened = open_control_and_metrics(); !opened) return opened;
+  return interception_->arm(settings_.mode);
+}
+
+Result<void> Daemon::open_parts() {
+  auto host = read_host_info(settings_.provider);
+  if (!host) return host.error();
+  auto reporter = Reporter::open(sink_options(settings_.sinks), std::move(host.value()), metrics_);
+  if (!reporter) return reporter.error();
+  reporter_ = std::move(reporter.value());
+  auto diag = SockDiag::open();
+  if (!diag) return diag.error();
+  sock_diag_.emplace(std::move(diag.value()));
+  auto prober = ProberClient::spawn(loop_.get_executor(), {});
+  if (!prober) return prober.error();
+  prober_ = std::move(prober.value());
+  prober_->on_replaced([this](std::string why) {
+    metrics_.count_prober_replaced();
+    announce(Lifecycle::prober_replaced, false, std::move(why));
+  });
+  return drop_prober_capabilities();
+}
+
+Result<void> Daemon::open_control_and_metrics() {
+  std::optional<gid_t> group;
+  if (settings_.control_group) {
+    group = group_id(*settings_.control_group);
+    if (!group) std::cerr << "imdsgate: no group " << *settings_.control_group << ": only root may read the control socket\n";
+  }
+  auto control = Listener::open_unix(loop_.get_executor(), settings_.control_socket);
+  if (!control) return control.error();
+  control_ = std::move(control.value());
+  commands_.status = [this] { return status(); };
+  commands_.mode = [this] { return gateway_->mode(); };
+  commands_.set_mode = [this](Mode mode, ControlPeer peer) { return set_mode(mode, peer); };
+  commands_.reload = [this](std::optional<ControlPeer> peer) { return reload(peer); };
+  asio::co_spawn(loop_, serve_control(*control_, commands_, group), asio::detached);
+  if (!settings_.metrics) return {};
+  auto metrics = Listener::open_tcp(loop_.get_executor(), *settings_.metrics);
+  if (!metrics) return metrics.error();
+  metrics_listener_ = std::move(metrics.value());
+  asio::co_spawn(loop_, serve_metrics(*metrics_listener_, metrics_, refresh_), asio::detached);
+  return {};
+}
+
+int Daemon::run() {
+  asio::co_spawn(loop_, serve_signals(), asio::detached);
+  asio::co_spawn(loop_, interception_->watch(), asio::detached);
+  asio::co_spawn(loop_, tick(), asio::detached);
+  announce(Lifecycle::started, false, "imdsgate " IMDSGATE_VERSION " started", std::nullopt,
+           {{"version", IMDSGATE_VERSION}, {"attribution_tier", "sock_diag"}});
+  ::sd_notify(0, "READY=1");
+  loop_.run();
+  // A session that did not end in spite of everything refers to the gateway: leave its memory to the kernel.
+  bool const all_ended = gateway_->sessions() == 0;
+  bool const flushed = reporter_->close(kFlush);
+  if (!flushed) std::cerr << "imdsgate: not every event could be written before the end\n";
+  if (!all_ended) std::_Exit(0);
+  return 0;
+}
+
+asio::awaitable<void> Daemon::serve_signals() {
+  for (;;) {
+    auto [code, signal] = co_await signals_.async_wait(kWait);
+    if (code) co_return;
+    if (signal != SIGHUP) break;
+    ::sd_notify(0, "RELOADING=1");
+    co_await reload(std::nullopt);
+    ::sd_notify(0, "READY=1");
+  }
+  ::sd_notify(0, "STOPPING=1");
+  co_await stop();
+}
+
+// The firewall first: from then on nobody new is sent here, and who is here already is served to the end.
+asio::awaitable<void> Daemon::stop() {
+  auto const mode = gateway_->mode();
+  gateway_->begin_drain();
+  auto const stood_down = co_await interception_->stand_down(mode);
+  if (!stood_down) announce(Lifecycle::stopped, true, "the firewall could not be left as on_stop says: " + stood_down.error().detail);
+  interception_->close_listeners();
+  co_await gateway_->drained(kDrain);
+  gateway_->abort_sessions();
+  co_await gateway_->drained(kAbort);
+  announce(Lifecycle::stopped, false, std::string("imdsgate stopped; ") +
+                                          (interception_->fenced() ? "the fence stays" : "no rule of its own is left"));
+  control_->close();
+  if (metrics_listener_) metrics_listener_->close();
+  tick_timer_.cancel();
+  prober_->close();
+  loop_.stop();
+}
+
+asio::awaitable<void> Daemon::tick() {
+  for (;;) {
+    tick_timer_.expires_after(kTick);
+    auto [code] = co_await tick_timer_.async_wait(kWait);
+    if (code) co_return;
+    refresh_metrics();
+  }
+}
+
+void Daemon::refresh_metrics() {
+  reporter_->tick();
+  metrics_.set_connections(gateway_->sessions());
+  metrics_.set_mode(gateway_->mode());
+}
+
+asio::awaitable<json::object> Daemon::set_mode(Mode mode, ControlPeer peer) {
+  auto const before = gateway_->mode();
+  gateway_->set_mode(mode);
+  auto const applied = co_await interception_->apply(mode);
+  announce(Lifecycle::mode_changed, false,
+           "mode " + std::string(to_string(before)) + " → " + std::string(to_string(mode)) +
+               ", until a reload or a restart returns to the configuration file",
+           peer, {{"previous_mode", std::string(to_string(before))}});
+  json::object reply{{"mode", to_string(mode)}};
+  if (!applied) {
+    announce(Lifecycle::drift, true, "the firewall does not fit the mode: " + applied.error().detail);
+    reply["error"] = "the mode is changed; the firewall is not: " + applied.error().detail;
+  }
+  co_return reply;
+}
+
+asio::awaitable<json::object> Daemon::reload(std::optional<ControlPeer> peer) {
+  auto const path = options_.configuration;
+  bool const named = options_.named;
+  auto loaded = co_await run_on(worker_, [path, named] { return load_configuration(path, named); });
+  if (options_.mode) loaded.settings.mode = *options_.mode;
+  metrics_.count_reload(loaded.ok());
+  json::object reply;
+  if (!loaded.ok()) {
+    json::array problems;
+    std::string text = "the configuration has errors, the old policy stays:";
+    for (auto const &problem : loaded.problems) {
+      problems.emplace_back(problem.to_string());
+      text += "\n  " + problem.to_string();
+    }
+    announce(Lifecycle::reload_failed, true, std::move(text), peer);
+    co_return json::object{{"error", "the configuration has errors, the old policy stays"}, {"problems", problems}};
+  }
+  std::string const restart = needs_restart(settings_, loaded.settings);
+  keep_what_needs_restart(settings_, loaded.settings);
+  settings_ = loaded.settings;
+  policies_ = loaded.policies;
+  gateway_->reload(settings_, policies_);
+  interception_->set_settings(settings_);
+  auto const applied = co_await interception_->apply(settings_.mode);
+  std::string message = "configuration read again; mode " + std::string(to_string(settings_.mode)) + " as the file says";
+  if (!restart.empty()) message += "; needs a restart to take effect: " + restart;
+  announce(Lifecycle::reloaded, false, std::move(message), peer);
+  reply["mode"] = to_string(settings_.mode);
+  if (!restart.empty()) reply["needs_restart"] = restart;
+  if (!applied) {
+    announce(Lifecycle::drift, true, "the firewall could not be brought up to date: " + applied.error().detail);
+    reply["error"] = "the policy is new; the firewall is not: " + applied.error().detail;
+  }
+  co_return reply;
+}
+
+json::object Daemon::status() const {
+  json::object reply;
+  reply["version"] = IMDSGATE_VERSION;
+  reply["mode"] = to_string(gateway_->mode());
+  reply["provider"] = to_string(settings_.provider);
+  reply["pid"] = ::getpid();
+  reply["uid"] = ::geteuid();
+  reply["redirect"] = interception_->redirecting();
+  reply["fence"] = interception_->fenced();
+  reply["attribution"] = "sock_diag";
+  reply["listening"] = json::value_from(interception_->listening());
+  reply["connections"] = gateway_->sessions();
+  reply["upstream_connections"] = gateway_->pool().open();
+  reply["uptime_seconds"] =
+      std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now() - started_).count();
+  json::object dropped;
+  for (auto const &sink : reporter_->sinks()) dropped[sink->name()] = sink->dropped();
+  reply["events_dropped"] = std::move(dropped);
+  return reply;
+}
+
+void Daemon::announce(Lifecycle what, bool alert, std::string message, std::optional<ControlPeer> peer,
+                      std::map<std::string, std::string> details) {
+  LifecycleEvent event;
+  event.time = std::chrono::system_clock::now();
+  event.id = new_event_id();
+  event.what = what;
+  event.mode = gateway_->mode();
+  event.alert = alert;
+  event.message = std::move(message);
+  event.details = std::move(details);
+  if (peer) {
+    event.actor_uid = peer->uid;
+    event.actor_pid = peer->pid;
+  }
+  if (alert) std::cerr << "imdsgate: " << event.message << std::endl;
+  reporter_->write(event);
+}
+
+}  // namespace
+
+int run_daemon(RunOptions const &options) {
+  auto configuration = load_configuration(options.configuration, options.named);
+  for (auto const &problem : configuration.problems) std::cerr << problem.to_string() << '\n';
+  if (!configuration.ok()) return 2;
+  auto const fail = [](std::string const &what) {
+    std::cerr << "imdsgate: " << what << '\n';
+    return 1;
+  };
+  auto lock = InstanceLock::take(configuration.settings.control_socket);
+  if (!lock) return fail(lock.error().detail);
+  if (options.netns) {
+    if (auto entered = enter_netns(*options.netns); !entered) return fail(entered.error().detail);
+  }
+  if (auto const missing = missing_capabilities(capabilities_of_a_run(configuration.settings)); !missing.empty()) {
+    for (auto const &line : missing) fail(line);
+    return 1;
+  }
+  std::signal(SIGPIPE, SIG_IGN);
+  raise_descriptor_limit();
+  Daemon daemon(options, std::move(configuration), std::move(lock.value()));
+  if (auto started = daemon.start_up(); !started) return fail(started.error().detail);
+  return daemon.run();
+}
+
+}  // namespace imdsgate

@@ -1,0 +1,253 @@
+#include "gateway/interception.hpp"
+
+#include <unistd.h>
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include "attribute/sock_diag.hpp"
+#include "gateway/own_cgroup.hpp"
+
+namespace imdsgate {
+
+namespace asio = boost::asio;
+
+namespace {
+
+constexpr auto kLookForDrift = std::chrono::seconds(10);
+constexpr auto kWait = asio::as_tuple(asio::use_awaitable);
+
+Address loopback(bool ipv6) { return Address::parse(ipv6 ? "::1" : "127.0.0.1").value(); }
+
+}  // namespace
+
+Interception::Interception(Gateway &gateway, Worker &worker, Settings const &settings, Metrics &metrics, Announce announce)
+    : gateway_(gateway),
+      worker_(worker),
+      settings_(settings),
+      metrics_(metrics),
+      announce_(std::move(announce)),
+      drift_timer_(gateway.parts().loop) {}
+
+asio::awaitable<void> Interception::run(std::unique_ptr<Listener> listener) {
+  listeners_.insert(listener.get());
+  co_await gateway_.accept_from(*listener);
+  listeners_.erase(listener.get());
+}
+
+Result<void> Interception::start(Result<std::unique_ptr<Listener>> listener) {
+  if (!listener) return listener.error();
+  if ((*listener)->transport() == Transport::tcp) {
+    if (auto own = listens_here((*listener)->local(), (*listener)->native_handle()); !own) return own.error();
+  }
+  asio::co_spawn(gateway_.parts().loop, run(std::move(listener.value())), asio::detached);
+  return {};
+}
+
+Result<void> Interception::open_listeners(std::vector<int> inherited) {
+  auto addresses = read_local_addresses();
+  if (!addresses) return addresses.error();
+  addresses_ = std::move(addresses.value());
+  gateway_.set_local_addresses(addresses_);
+  auto const executor = gateway_.parts().loop.get_executor();
+
+  bool have_v4 = false, have_v6 = false, have_unix = false;
+  for (int const fd : inherited) {
+    auto listener = Listener::adopt(executor, fd);
+    if (!listener) return listener.error();
+    auto const &local = (*listener)->local();
+    bool const unix_socket = (*listener)->transport() == Transport::unix_socket;
+    if (!unix_socket && local.port != settings_.listen_port) {
+      return Error{Errc::refused, "the inherited listener is on " + local.to_string() + ", not on listen.port"};
+    }
+    (unix_socket ? have_unix : local.address.is_v4() ? have_v4 : have_v6) = true;
+    if (auto started = start(std::move(listener)); !started) return started;
+  }
+  if (!have_v4) {
+    auto started = start(Listener::open_tcp(executor, {loopback(false), settings_.listen_port}));
+    if (!started) return started;
+  }
+  if (!have_v6 && addresses_.ipv6) {
+    auto started = start(Listener::open_tcp(executor, {loopback(true), settings_.listen_port}));
+    if (!started) return started;
+  }
+  if (!have_unix && settings_.listen_unix) {
+    auto started = start(Listener::open_unix(executor, *settings_.listen_unix));
+    if (!started) return started;
+  }
+  return listen_on_interfaces();
+}
+
+// Follows addresses_: opens what is new, closes what is gone.
+Result<void> Interception::listen_on_interfaces() {
+  std::set<Endpoint> wanted;
+  for (auto const &entry : addresses_.listenable) wanted.insert({entry.address, settings_.listen_port});
+  for (auto place = on_interfaces_.begin(); place != on_interfaces_.end();) {
+    bool const gone = !wanted.contains(place->first);
+    if (gone && listeners_.contains(place->second)) place->second->close();
+    place = gone ? on_interfaces_.erase(place) : std::next(place);
+  }
+  for (auto const &endpoint : wanted) {
+    if (on_interfaces_.contains(endpoint)) continue;
+    auto listener = Listener::open_tcp(gateway_.parts().loop.get_executor(), endpoint);
+    Listener *const opened = listener ? listener->get() : nullptr;
+    if (auto started = start(std::move(listener)); !started) return started;
+    on_interfaces_[endpoint] = opened;
+  }
+  return {};
+}
+
+FirewallSpec Interception::spec(bool redirect, bool fence) const {
+  FirewallSpec spec;
+  spec.endpoints = settings_.endpoints;
+  spec.listen_port = settings_.listen_port;
+  for (auto const &entry : addresses_.listenable) {
+    if (on_interfaces_.contains({entry.address, settings_.listen_port})) spec.interfaces.push_back(entry);
+  }
+  spec.exemption = {settings_.mark, settings_.mark_mask, ::geteuid(), own_cgroup()};
+  spec.redirect = redirect;
+  spec.fence = fence;
+  switch (settings_.backend) {
+    case Backend::automatic: break;
+    case Backend::nft: spec.backend = FirewallBackend::nft; break;
+    case Backend::legacy: spec.backend = FirewallBackend::legacy; break;
+  }
+  return spec;
+}
+
+Result<void> Interception::arm(Mode mode) {
+  auto const wanted = spec(true, mode == Mode::enforce);
+  auto foreign = scan_foreign_rules(wanted);
+  if (!foreign) return foreign.error();
+  if (!foreign->empty() && settings_.existing == Existing::refuse) {
+    std::string text = "other rules speak of guarded addresses (`existing: ignore` arms beside them):";
+    for (auto const &rule : *foreign) text += "\n  " + rule.where + ": " + rule.rule;
+    return Error{Errc::refused, std::move(text)};
+  }
+  if (auto applied = apply_firewall(wanted); !applied) return applied;
+  redirect_ = true;
+  fence_ = wanted.fence;
+  return {};
+}
+
+asio::awaitable<Result<void>> Interception::apply(Mode mode) {
+  auto const wanted = spec(redirect_, mode == Mode::enforce);
+  auto applied = co_await run_on(worker_, [wanted] { return apply_firewall(wanted); });
+  if (applied) fence_ = wanted.fence;
+  co_return applied;
+}
+
+asio::awaitable<void> Interception::self_loop(Mode mode) {
+  if (!redirect_) co_return;
+  if (mode == Mode::enforce) {
+    announce_(Lifecycle::self_loop, true,
+              "the gateway's own upstream connection was redirected back to it; requests fail until the rule that "
+              "removes its mark is gone (a CONNMARK --restore-mark in mangle OUTPUT does this)");
+    co_return;
+  }
+  redirect_ = false;  // at once, so that one alert is raised and not one a connection
+  auto const wanted = spec(false, false);
+  auto const applied = co_await run_on(worker_, [wanted] { return apply_firewall(wanted); });
+  announce_(Lifecycle::self_loop, true,
+            "the gateway's own upstream connection was redirected back to it; audit never breaks a host, so the redirect " +
+                (applied ? std::string("was taken out: metadata traffic is not seen")
+                         : "should be taken out, and could not be: " + applied.error().detail));
+}
+
+asio::awaitable<Result<void>> Interception::stand_down(Mode mode) {
+  stop_watching();
+  bool keep = false;
+  switch (settings_.on_stop) {
+    case OnStop::keep: keep = true; break;
+    case OnStop::remove: break;
+    case OnStop::automatic: keep = mode == Mode::enforce; break;
+  }
+  auto const wanted = spec(false, true);
+  auto const done = co_await run_on(worker_, [wanted, keep] { return keep ? apply_firewall(wanted) : remove_firewall(); });
+  if (done) {
+    redirect_ = false;
+    fence_ = keep;
+  }
+  co_return done;
+}
+
+asio::awaitable<void> Interception::watch() {
+  asio::co_spawn(gateway_.parts().loop, watch_drift(), asio::detached);
+  co_await watch_addresses();
+}
+
+asio::awaitable<void> Interception::watch_addresses() {
+  auto watch = AddressWatch::open();
+  if (!watch) {
+    announce_(Lifecycle::drift, true, "changes of the host's addresses cannot be followed: " + watch.error().detail);
+    co_return;
+  }
+  address_watch_ = std::make_unique<AddressWatch>(std::move(watch.value()));
+  address_events_ =
+      std::make_unique<asio::posix::stream_descriptor>(gateway_.parts().loop, ::dup(address_watch_->fd()));
+  while (watching_) {
+    auto [code] = co_await address_events_->async_wait(asio::posix::descriptor_base::wait_read, kWait);
+    if (code) co_return;
+    auto const changed = address_watch_->drain();
+    if (!changed || *changed) co_await addresses_changed();
+  }
+}
+
+asio::awaitable<void> Interception::addresses_changed() {
+  auto now = read_local_addresses();
+  if (!now || now->all == addresses_.all) co_return;
+  bool const listenable_changed = now->listenable != addresses_.listenable;
+  addresses_ = std::move(now.value());
+  gateway_.set_local_addresses(addresses_);
+  if (!listenable_changed) co_return;
+  if (auto listening = listen_on_interfaces(); !listening) announce_(Lifecycle::drift, true, listening.error().detail);
+  if (!redirect_) co_return;
+  if (auto applied = co_await apply(gateway_.mode()); !applied) announce_(Lifecycle::drift, true, applied.error().detail);
+}
+
+// Somebody else may flush or reorder the tables; netfilter's own notifications exist for one backend only, so they are
+// compared on a timer.
+asio::awaitable<void> Interception::watch_drift() {
+  while (watching_) {
+    drift_timer_.expires_after(kLookForDrift);
+    auto [code] = co_await drift_timer_.async_wait(kWait);
+    if (code || !watching_) co_return;
+    auto const wanted = spec(redirect_, fence_);
+    auto const status = co_await run_on(worker_, [wanted] { return firewall_status(wanted); });
+    if (!watching_ || !status || wanted.redirect != redirect_ || wanted.fence != fence_) continue;
+    std::string differences;
+    for (auto const &family : status->families) {
+      if (family.as_specified) continue;
+      for (auto const &line : family.differences) differences += "\n  " + line;
+    }
+    if (differences.empty()) continue;
+    metrics_.count_firewall_drift();
+    auto const applied = co_await run_on(worker_, [wanted] { return apply_firewall(wanted); });
+    announce_(Lifecycle::drift, true,
+              "the firewall rules were changed by someone else and " +
+                  (applied ? std::string("were put back") : "could not be put back: " + applied.error().detail) + ':' +
+                  differences);
+  }
+}
+
+void Interception::stop_watching() {
+  watching_ = false;
+  drift_timer_.cancel();
+  if (address_events_) address_events_->cancel();
+}
+
+void Interception::close_listeners() {
+  for (auto *listener : listeners_) listener->close();
+}
+
+std::vector<std::string> Interception::listening() const {
+  std::vector<std::string> text;
+  for (auto const *listener : listeners_) {
+    text.push_back(listener->transport() == Transport::tcp ? listener->local().to_string() : *settings_.listen_unix);
+  }
+  return text;
+}
+
+}  // namespace imdsgate

@@ -1,0 +1,71 @@
+// What makes the host's metadata traffic arrive here: listeners, then the firewall, kept right while addresses change
+// and others touch the tables. Used on the loop; the firewall's own programs run on the worker.
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "gateway/gateway.hpp"
+#include "gateway/settings.hpp"
+#include "gateway/worker.hpp"
+#include "intercept/address_watch.hpp"
+#include "intercept/firewall.hpp"
+#include "intercept/listener.hpp"
+
+namespace imdsgate {
+
+class Interception {
+ public:
+  using Announce = std::function<void(Lifecycle what, bool alert, std::string message)>;
+
+  Interception(Gateway &gateway, Worker &worker, Settings const &settings, Metrics &metrics, Announce announce);
+
+  // Start-up, in this order; each blocks. Errors are for the operator.
+  Result<void> open_listeners(std::vector<int> inherited);  // inherited: sd_listen_fds(3)
+  Result<void> arm(Mode mode);                              // scans for others' rules, then applies
+
+  // The running daemon.
+  boost::asio::awaitable<void> watch();  // addresses and drift, until stop_watching()
+  boost::asio::awaitable<Result<void>> apply(Mode mode);
+  boost::asio::awaitable<void> self_loop(Mode mode);  // audit: takes the redirect out
+  boost::asio::awaitable<Result<void>> stand_down(Mode mode);  // as on_stop says; the listeners stay
+  void set_settings(Settings const &settings) { settings_ = settings; }
+  void stop_watching();
+  void close_listeners();
+
+  bool redirecting() const { return redirect_; }
+  bool fenced() const { return fence_; }
+  std::vector<std::string> listening() const;
+
+ private:
+  boost::asio::awaitable<void> run(std::unique_ptr<Listener> listener);
+  Result<void> start(Result<std::unique_ptr<Listener>> listener);
+  Result<void> listen_on_interfaces();
+  FirewallSpec spec(bool redirect, bool fence) const;
+  boost::asio::awaitable<void> watch_addresses();
+  boost::asio::awaitable<void> watch_drift();
+  boost::asio::awaitable<void> addresses_changed();
+
+  Gateway &gateway_;
+  Worker &worker_;
+  Settings settings_;
+  Metrics &metrics_;
+  Announce announce_;
+  LocalAddresses addresses_;
+  std::set<Listener *> listeners_;                 // owned by their coroutine
+  std::map<Endpoint, Listener *> on_interfaces_;   // those of listeners_ that follow the interfaces' addresses
+  std::unique_ptr<AddressWatch> address_watch_;
+  std::unique_ptr<boost::asio::posix::stream_descriptor> address_events_;
+  boost::asio::steady_timer drift_timer_;
+  bool redirect_ = false;
+  bool fence_ = false;
+  bool watching_ = true;
+};
+
+}  // namespace imdsgate

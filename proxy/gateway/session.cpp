@@ -1,0 +1,237 @@
+#include "gateway/session.hpp"
+
+#include <boost/asio/steady_timer.hpp>
+
+#include "act/forward.hpp"
+#include "act/reply.hpp"
+#include "act/request_reader.hpp"
+#include "act/watchdog.hpp"
+#include "decide/decide.hpp"
+#include "gateway/gateway.hpp"
+#include "gateway/identification.hpp"
+#include "gateway/patience.hpp"
+#include "report/ecs.hpp"
+
+namespace imdsgate {
+
+namespace asio = boost::asio;
+using Clock = std::chrono::steady_clock;
+
+namespace {
+
+constexpr auto kPartialAlertAfter = std::chrono::seconds(5);  // interfaces §4
+constexpr auto kLinger = std::chrono::seconds(1);
+
+class Session {
+ public:
+  Session(Gateway &gateway, Connection client, Flow flow, Admission::Ticket ticket);
+  asio::awaitable<void> run();
+
+ private:
+  enum class Next { another, none };
+  asio::awaitable<bool> wait_for_bytes();
+  asio::awaitable<Next> serve_one();
+  asio::awaitable<Next> decide_and_act(RequestParser &parser, Gateway::Snapshot snapshot, AttributionResult who);
+  asio::awaitable<Next> forward_request(RequestParser &parser, RequestEvent &event);
+  asio::awaitable<void> answer(RequestEvent const &event, std::string_view reason, std::string const &method);
+  asio::awaitable<Next> refuse(Refusal why, RequestParser &parser);
+  void over_the_users_limit();
+  void report(RequestEvent &event);
+
+  Gateway &gateway_;
+  Connection client_;
+  Flow const flow_;
+  Admission::Ticket ticket_;
+  Identification identification_;
+  std::optional<Reason> forced_refusal_;  // decided while the request was still being read
+  Clock::time_point started_ = Clock::now();
+  bool first_ = true;
+  Watchdog watchdog_;
+  Gateway::Enrolment enrolment_;
+};
+
+Session::Session(Gateway &gateway, Connection client, Flow flow, Admission::Ticket ticket)
+    : gateway_(gateway),
+      client_(std::move(client)),
+      flow_(std::move(flow)),
+      ticket_(std::move(ticket)),
+      identification_(gateway.parts().attributor, gateway.parts().metrics, flow_, client_.socket().get_executor()),
+      watchdog_(client_.socket().get_executor(),
+                [this] {
+                  boost::system::error_code ignored;
+                  client_.socket().cancel(ignored);
+                }),
+      enrolment_(gateway, [this] { client_.reset(); }) {}
+
+asio::awaitable<void> Session::run() {
+  // A request that came with the connection needs one look at who asks; otherwise who connected may not be who asks.
+  if (!header_arrived(client_)) {
+    identification_.look_at_accept([this] {
+      auto const &who = identification_.at_accept();
+      if (*who && !ticket_.claim(who->value().socket_uid)) over_the_users_limit();
+    });
+  }
+  for (Next next = Next::another; next == Next::another; first_ = false) {
+    if (!co_await wait_for_bytes()) break;
+    next = co_await serve_one();
+  }
+  co_await identification_.settled();
+}
+
+void Session::over_the_users_limit() {
+  forced_refusal_ = Reason::limit_connections_per_uid;
+  boost::system::error_code ignored;
+  client_.socket().cancel(ignored);
+}
+
+// Between requests a client may be silent for long; within one it may not.
+asio::awaitable<bool> Session::wait_for_bytes() {
+  if (!first_ && client_.buffered().empty()) {
+    watchdog_.expires_after(gateway_.idle_timeout());
+    if (co_await client_.fill()) co_return false;
+  }
+  started_ = Clock::now();
+  watchdog_.expires_after(gateway_.limits().header_timeout);
+  co_return true;
+}
+
+asio::awaitable<Session::Next> Session::serve_one() {
+  RequestParser parser;
+  auto const &limits = gateway_.limits();
+  auto const read = co_await read_request(client_, parser, {limits.header_bytes, limits.body_bytes});
+  watchdog_.disarm();
+  if (forced_refusal_) co_return co_await refuse({*forced_refusal_, ""}, parser);
+  if (!read) co_return co_await refuse(read.error(), parser);
+  if (parser.raw().version == 10 && parser.is_done() && !client_.buffered().empty()) {
+    co_return co_await refuse({Reason::data_after_http10, ""}, parser);
+  }
+  auto who = co_await identification_.look_at_request();
+  if (who && !ticket_.claim(who->socket_uid)) {
+    co_return co_await refuse({Reason::limit_connections_per_uid, ""}, parser);
+  }
+  co_return co_await decide_and_act(parser, gateway_.snapshot(), std::move(who));
+}
+
+asio::awaitable<Session::Next> Session::decide_and_act(RequestParser &parser, Gateway::Snapshot snapshot,
+                                                       AttributionResult who) {
+  auto request = canonicalize(*snapshot.policy, parser.raw());
+  if (!request) co_return co_await refuse({request.error().reason, request.error().detail}, parser);
+
+  RequestEvent event = gateway_.new_event(flow_, snapshot.mode);
+  event.raw = parser.raw();
+  event.request = std::move(request.value());
+  if (who) {
+    event.attribution = std::move(who.value());
+  } else {
+    event.unattributed = who.error().reason;
+    event.failure_detail = who.error().detail;
+  }
+  std::string const endpoint = flow_.original.to_string();
+  AccessRequest const access{*event.request, event.attribution ? &*event.attribution : nullptr, event.unattributed,
+                             endpoint, event.time};
+  event.decision = decide(*snapshot.policy, access);
+  event.action = enforce(event.decision, snapshot.mode);
+
+  Next next = Next::none;
+  switch (event.action) {
+    case Action::forward:
+      next = co_await forward_request(parser, event);
+      break;
+    case Action::block: {
+      event.status = event.decision.block_status;
+      report(event);  // a block is told at once
+      co_await answer(event, event.decision.findings.front().name, parser.raw().method);
+      co_return Next::none;
+    }
+  }
+  report(event);
+  co_return gateway_.draining() ? Next::none : next;
+}
+
+asio::awaitable<Session::Next> Session::forward_request(RequestParser &parser, RequestEvent &event) {
+  // An alert about a long poll is told early, once, and again with its status at the end.
+  auto const answering = std::make_shared<RequestEvent *>(&event);
+  asio::steady_timer early(client_.socket().get_executor(), kPartialAlertAfter);
+  if (event.decision.verdict != Verdict::allow) {
+    early.async_wait([this, answering](boost::system::error_code) {
+      if (*answering == nullptr) return;  // answered, perhaps in the same turn of the loop
+      RequestEvent partial = **answering;
+      partial.partial = true;
+      report(partial);
+    });
+  }
+  auto const &method = event.request->method;
+  bool const may_share = parser.is_done() && (method == "GET" || method == "HEAD" || event.request->token_request);
+  ForwardOptions const options{flow_.original, gateway_.idle_timeout(),
+                               response_timeout(*event.request, gateway_.idle_timeout()), may_share};
+  auto const &alive = gateway_.parts().client_alive;
+  auto const result = co_await forward(client_, parser, gateway_.pool(), options, [this, &alive] { return alive(flow_); });
+  *answering = nullptr;
+  early.cancel();
+  event.status = result.status;
+  event.request_body_bytes = result.request_body_bytes;
+  event.response_body_bytes = result.response_body_bytes;
+  event.failure = result.failure;
+  if (!result.detail.empty()) event.failure_detail = result.detail;
+  if (result.sent) gateway_.parts().metrics.observe_added(*result.sent - started_);
+  if (!result.failure) {
+    if (!result.keep_alive) co_await close_lingering(client_);
+    co_return result.keep_alive ? Next::another : Next::none;
+  }
+  if (result.answered) {
+    client_.reset();  // a cut-off answer must not look complete
+  } else if (info(*result.failure).status != 0) {
+    event.status = info(*result.failure).status;
+    co_await answer(event, name(*result.failure), parser.raw().method);
+  }
+  co_return Next::none;
+}
+
+// What could not be read as a request, or came over a limit: answered when it has a status, reported always.
+asio::awaitable<Session::Next> Session::refuse(Refusal why, RequestParser &parser) {
+  if (why.silent && !first_) co_return Next::none;
+  RequestEvent event = gateway_.new_event(flow_, gateway_.mode());
+  if (!parser.raw().method.empty()) event.raw = parser.raw();
+  co_await identification_.settled();
+  if (auto const &who = identification_.at_accept()) {
+    if (*who) {
+      event.attribution = who->value();
+    } else {
+      event.unattributed = who->error().reason;
+    }
+  }
+  event.failure = why.reason;
+  event.failure_detail = why.detail;
+  event.action = Action::block;
+  event.status = info(why.reason).status;
+  report(event);
+  if (event.status != 0) co_await answer(event, name(why.reason), parser.raw().method);
+  co_return Next::none;
+}
+
+asio::awaitable<void> Session::answer(RequestEvent const &event, std::string_view reason, std::string const &method) {
+  LocalReply reply;
+  reply.provider = gateway_.snapshot().policy->provider;
+  reply.status = event.status;
+  reply.reason = reason;
+  std::string const alert = event.decision.verdict == Verdict::allow ? "" : alert_id(event.id);
+  reply.alert = alert;
+  reply.head = method == "HEAD";
+  reply.date = event.time;
+  watchdog_.expires_after(kLinger);
+  if (!co_await client_.write(to_http(reply))) co_await close_lingering(client_);
+}
+
+void Session::report(RequestEvent &event) {
+  event.duration = Clock::now() - started_;
+  gateway_.parts().sink.write(event);
+}
+
+}  // namespace
+
+asio::awaitable<void> serve(Gateway &gateway, Connection client, Flow flow, Admission::Ticket ticket) {
+  Session session(gateway, std::move(client), std::move(flow), std::move(ticket));
+  co_await session.run();
+}
+
+}  // namespace imdsgate

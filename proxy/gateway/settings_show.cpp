@@ -1,0 +1,184 @@
+#include <yaml-cpp/yaml.h>
+
+#include <ctime>
+
+#include "gateway/settings.hpp"
+#include "gateway/settings_words.hpp"
+#include "rules/rule.hpp"
+
+namespace imdsgate {
+namespace {
+
+using YAML::BeginMap;
+using YAML::BeginSeq;
+using YAML::EndMap;
+using YAML::EndSeq;
+using YAML::Key;
+
+// A word of the configuration or a number: never quoted, or it would be read as a text.
+void bare(YAML::Emitter &out, char const *key, std::string_view word) {
+  out << Key << key << YAML::Value << YAML::Auto << std::string(word);
+}
+
+void text(YAML::Emitter &out, char const *key, std::string const &value) {
+  out << Key << key << YAML::Value << YAML::DoubleQuoted << value;
+}
+
+void number(YAML::Emitter &out, char const *key, std::uint64_t value) {
+  out << Key << key << YAML::Value << value;
+}
+
+void duration(YAML::Emitter &out, char const *key, milliseconds value) {
+  bare(out, key, std::to_string(value.count()) + "ms");
+}
+
+std::string hexadecimal(std::uint32_t value) {
+  static constexpr char kDigits[] = "0123456789abcdef";
+  std::string digits;
+  for (; value != 0; value >>= 4) digits.insert(digits.begin(), kDigits[value & 15]);
+  return "0x" + (digits.empty() ? "0" : digits);
+}
+
+std::string rfc3339(std::chrono::system_clock::time_point time) {
+  auto const seconds = std::chrono::floor<std::chrono::seconds>(time);
+  auto const whole = std::chrono::system_clock::to_time_t(seconds);
+  std::tm parts{};
+  gmtime_r(&whole, &parts);
+  char date[32] = {};
+  std::strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%S", &parts);
+  auto const rest = std::chrono::duration_cast<std::chrono::nanoseconds>(time - seconds).count();
+  if (rest == 0) return std::string(date) + 'Z';
+  auto const digits = std::to_string(rest);
+  return std::string(date) + '.' + std::string(9 - digits.size(), '0') + digits + 'Z';
+}
+
+void endpoint(YAML::Emitter &out, Endpoint const &value) {
+  out << YAML::Flow << BeginMap;
+  text(out, "address", value.address.to_string());
+  number(out, "port", value.port);
+  out << EndMap;
+}
+
+void strings(YAML::Emitter &out, char const *key, std::vector<std::string> const &values) {
+  out << Key << key << YAML::Value << YAML::Flow << BeginSeq;
+  for (auto const &value : values) out << YAML::DoubleQuoted << value;
+  out << EndSeq;
+}
+
+void show_entries(YAML::Emitter &out, char const *key, std::vector<PolicyEntry> const &entries) {
+  out << Key << key << YAML::Value << BeginSeq;
+  for (auto const &entry : entries) {
+    out << YAML::Block << BeginMap;
+    text(out, "name", entry.name);
+    if (entry.when) text(out, "when", entry.when_text);
+    if (!entry.methods.empty()) strings(out, "methods", entry.methods);
+    if (!entry.paths.empty()) strings(out, "paths", entry.paths);
+    if (entry.allow_imdsv1) bare(out, "imdsv1", "allow");
+    if (entry.expires) bare(out, "expires", rfc3339(*entry.expires));
+    out << EndMap;
+  }
+  out << EndSeq;
+}
+
+void show_sinks(YAML::Emitter &out, std::vector<SinkSettings> const &sinks) {
+  out << Key << "sinks" << YAML::Value << BeginSeq;
+  for (auto const &sink : sinks) {
+    out << YAML::Flow << BeginMap;
+    bare(out, "type", word_for(kSinkTypes, sink.type));
+    if (sink.type == SinkSettings::Type::file) {
+      text(out, "path", sink.path);
+      number(out, "max_size", sink.max_size);
+      number(out, "keep", sink.keep);
+    }
+    if (sink.type == SinkSettings::Type::syslog) text(out, "address", sink.address);
+    bare(out, "only", sink.alerts_only ? "alerts" : "all");
+    out << EndMap;
+  }
+  out << EndSeq;
+}
+
+void show_listeners(YAML::Emitter &out, Settings const &settings) {
+  out << Key << "endpoints" << YAML::Value << BeginSeq;
+  for (auto const &each : settings.endpoints) endpoint(out, each);
+  out << EndSeq;
+  out << Key << "listen" << YAML::Value << YAML::Flow << BeginMap;
+  number(out, "port", settings.listen_port);
+  if (settings.listen_unix) text(out, "unix", *settings.listen_unix);
+  out << EndMap;
+  out << Key << "control" << YAML::Value << YAML::Flow << BeginMap;
+  text(out, "socket", settings.control_socket);
+  if (settings.control_group) text(out, "group", *settings.control_group);
+  out << EndMap;
+  out << Key << "upstream" << YAML::Value << YAML::Flow << BeginMap;
+  duration(out, "connect_timeout", settings.connect_timeout);
+  duration(out, "idle_timeout", settings.idle_timeout);
+  out << EndMap;
+}
+
+void show_firewall(YAML::Emitter &out, Settings const &settings) {
+  bare(out, "on_stop", word_for(kOnStops, settings.on_stop));
+  bare(out, "existing", settings.existing == Existing::refuse ? "refuse" : "ignore");
+  bare(out, "firewall_backend", word_for(kBackends, settings.backend));
+  out << Key << "upstream_mark" << YAML::Value << YAML::Flow << BeginMap;
+  bare(out, "mark", hexadecimal(settings.mark));
+  bare(out, "mask", hexadecimal(settings.mark_mask));
+  out << EndMap;
+}
+
+void show_policy(YAML::Emitter &out, Configuration const &configuration) {
+  auto const &choices = configuration.choices;
+  bare(out, "unattributed", word_for(kVerdicts, choices.unattributed));
+  if (configuration.rule_files) {
+    std::vector<std::string> files;
+    for (auto const &file : *configuration.rule_files) files.push_back(file.string());
+    strings(out, "rules", files);
+  } else {
+    std::string shipped = "no rules: the shipped one is used";
+    for (auto const &rule : choices.rules) shipped += ", " + rule->id;
+    out << YAML::Comment(shipped) << YAML::Newline;
+  }
+  out << Key << "classes" << YAML::Value << YAML::Block << BeginMap;
+  for (auto const &[word, path_class] : kClasses) {
+    bare(out, word.data(), word_for(kVerdicts, choices.classes[index(path_class)]));
+  }
+  out << EndMap;
+  out << Key << "ec2" << YAML::Value << YAML::Block << BeginMap;
+  bare(out, "imdsv1", word_for(kVerdicts, choices.imdsv1));
+  bare(out, "token_binding", "off");
+  out << EndMap;
+  show_entries(out, "allow", choices.allow);
+  show_entries(out, "deny", choices.deny);
+  strings(out, "profiles", {});
+}
+
+void show_limits(YAML::Emitter &out, Limits const &limits) {
+  out << Key << "limits" << YAML::Value << YAML::Block << BeginMap;
+  number(out, "connections", limits.connections);
+  number(out, "connections_per_uid", limits.connections_per_uid);
+  number(out, "header_bytes", limits.header_bytes);
+  number(out, "body_bytes", limits.body_bytes);
+  duration(out, "header_timeout", limits.header_timeout);
+  out << EndMap;
+}
+}  // namespace
+
+std::string show(Configuration const &configuration) {
+  auto const &settings = configuration.settings;
+  YAML::Emitter out;
+  out << BeginMap;
+  bare(out, "mode", to_string(settings.mode));
+  bare(out, "provider", settings.provider_known ? to_string(settings.provider) : "auto");
+  show_listeners(out, settings);
+  show_firewall(out, settings);
+  show_policy(out, configuration);
+  show_sinks(out, settings.sinks);
+  if (settings.metrics) {
+    out << Key << "metrics" << YAML::Value;
+    endpoint(out, *settings.metrics);
+  }
+  show_limits(out, settings.limits);
+  out << EndMap;
+  return std::string(out.c_str()) + '\n';
+}
+
+}  // namespace imdsgate

@@ -1,0 +1,43 @@
+// One family's tables in one backend, changed so that it can be put back. Blocking.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "intercept/ruleset.hpp"
+#include "intercept/xtables.hpp"
+
+namespace imdsgate {
+
+// The tables the gateway has chains in.
+inline constexpr std::string_view kOwnTables[] = {"nat", "filter"};
+
+class FirewallFamily {
+ public:
+  explicit FirewallFamily(Xtables xtables) : xtables_(std::move(xtables)) {}
+  std::string name() const { return xtables_.name(); }
+
+  // What of the tables is ours now, a part for each of kOwnTables.
+  Result<std::vector<OwnTable>> present() const;
+
+  // Makes our part what `wanted` says (a part each table; an empty one: nothing of ours) and looks that it
+  // is. On failure our part is as it was before the first call, or the error says that it is not.
+  Result<void> become(std::vector<OwnTable> wanted);
+
+  // As it was before the first become().
+  Result<void> put_back();
+
+ private:
+  using Made = std::map<std::string, std::pair<bool, bool>>;  // table → we made (the table, its base chain)
+  Result<void> attempt(std::vector<OwnTable> const &wanted);
+  Result<void> remember_made(std::vector<OwnTable> &wanted, SavedRules const &saved);
+  Result<void> tidy(std::vector<OwnTable> const &wanted);
+
+  Xtables xtables_;
+  bool remembered_ = false;
+  std::vector<OwnTable> before_;
+  Made made_;
+};
+
+}  // namespace imdsgate

@@ -1,0 +1,378 @@
+// nft -j's rules as RuleFacts. Source: libnftables-json(5).
+#include <algorithm>
+#include <boost/json.hpp>
+#include <map>
+#include <set>
+#include <tuple>
+
+#include "intercept/foreign_rules.hpp"
+
+namespace imdsgate {
+namespace {
+
+namespace json = boost::json;
+using TableKey = std::pair<std::string, std::string>;           // family, table
+using Key = std::tuple<std::string, std::string, std::string>;  // family, table, chain or set
+
+std::string text_at(json::object const &object, std::string_view key) {
+  auto const *value = object.if_contains(key);
+  return value != nullptr && value->is_string() ? std::string(value->get_string()) : std::string();
+}
+
+json::value const *at(json::value const &value, std::string_view key) {
+  auto const *object = value.if_object();
+  return object == nullptr ? nullptr : object->if_contains(key);
+}
+
+// Calls `visit` for every value in the tree.
+template <class Visit>
+void walk(json::value const &value, Visit const &visit) {
+  visit(value);
+  if (auto const *array = value.if_array()) {
+    for (auto const &each : *array) walk(each, visit);
+  } else if (auto const *object = value.if_object()) {
+    for (auto const &each : *object) walk(each.value(), visit);
+  }
+}
+
+// Everything in the ruleset that rules refer to.
+struct Ruleset {
+  std::map<Key, json::value const *> sets;  // named sets and maps: their elements
+  std::map<Key, std::string> hooks;         // base chains
+  std::map<Key, std::set<std::string>> jumps;
+  std::vector<json::object const *> rules;
+};
+
+Ruleset read_ruleset(json::array const &items) {
+  Ruleset ruleset;
+  for (auto const &item : items) {
+    for (auto const kind : {"set", "map"}) {
+      auto const *set = at(item, kind);
+      if (set == nullptr || !set->is_object()) continue;
+      auto const &object = set->get_object();
+      Key const key{text_at(object, "family"), text_at(object, "table"), text_at(object, "name")};
+      ruleset.sets[key] = object.if_contains("elem");
+    }
+    if (auto const *chain = at(item, "chain"); chain != nullptr && chain->is_object()) {
+      auto const &object = chain->get_object();
+      ruleset.hooks[{text_at(object, "family"), text_at(object, "table"), text_at(object, "name")}] =
+          text_at(object, "hook");
+    }
+    auto const *rule = at(item, "rule");
+    if (rule == nullptr || !rule->is_object()) continue;
+    auto const &object = rule->get_object();
+    ruleset.rules.push_back(&object);
+    auto &targets =
+        ruleset.jumps[{text_at(object, "family"), text_at(object, "table"), text_at(object, "chain")}];
+    walk(*rule, [&](json::value const &value) {
+      for (auto const verb : {"jump", "goto"}) {
+        auto const *verdict = at(value, verb);
+        if (verdict == nullptr || !verdict->is_object()) continue;
+        targets.insert(text_at(verdict->get_object(), "target"));
+      }
+    });
+  }
+  return ruleset;
+}
+
+// Chains that see what this host sends. A jump through a named map is not followed to its chain, so a chain
+// without a hook that nothing leads to by name counts as well.
+std::set<Key> output_chains(Ruleset const &ruleset) {
+  std::set<Key> reached, named;
+  for (auto const &[chain, targets] : ruleset.jumps) {
+    for (auto const &target : targets) named.insert({std::get<0>(chain), std::get<1>(chain), target});
+  }
+  for (auto const &[chain, hook] : ruleset.hooks) {
+    if (hook == "output" || (hook.empty() && !named.contains(chain))) reached.insert(chain);
+  }
+  for (std::size_t before = 0; before != reached.size();) {
+    before = reached.size();
+    for (auto const &[chain, targets] : ruleset.jumps) {
+      if (!reached.contains(chain)) continue;
+      for (auto const &target : targets) reached.insert({std::get<0>(chain), std::get<1>(chain), target});
+    }
+  }
+  return reached;
+}
+
+// "daddr", "saddr" or another field of what a match or a map looks at; empty: none of these.
+std::string field_of(json::value const &left) {
+  std::string field;
+  walk(left, [&](json::value const &value) {
+    if (auto const *payload = at(value, "payload"); payload != nullptr && payload->is_object()) {
+      if (field != "daddr") field = text_at(payload->get_object(), "field");
+      if (payload->get_object().contains("base")) field = "raw";
+    }
+    if (auto const *ct = at(value, "ct"); ct != nullptr && ct->is_object()) {
+      if (text_at(ct->get_object(), "key").ends_with("daddr")) field = "daddr";
+      if (text_at(ct->get_object(), "key").ends_with("saddr") && field.empty()) field = "saddr";
+    }
+  });
+  return field;
+}
+
+class Reader {
+ public:
+  Reader(Ruleset const &ruleset, std::string family, std::string table)
+      : ruleset_(ruleset), family_(std::move(family)), table_(std::move(table)) {}
+
+  RuleFacts read(json::array const &expressions) {
+    for (auto const &expression : expressions) {
+      if (auto const *match = at(expression, "match"); match != nullptr && match->is_object()) {
+        read_match(match->get_object());
+      } else {
+        read_statement(expression);
+      }
+    }
+    return std::move(facts_);
+  }
+
+ private:
+  // Every address in the tree, those of the sets it names too.
+  void addresses(json::value const &tree, std::vector<AddressBlock> &blocks) {
+    walk(tree, [&](json::value const &value) {
+      if (auto const *prefix = at(value, "prefix"); prefix != nullptr && prefix->is_object()) {
+        auto const *length = prefix->get_object().if_contains("len");
+        if (length != nullptr && length->is_int64()) {
+          add(text_at(prefix->get_object(), "addr") + '/' + std::to_string(length->get_int64()), blocks);
+        }
+      } else if (auto const *range = at(value, "range"); range != nullptr && range->is_array()) {
+        auto const &ends = range->get_array();
+        if (ends.size() == 2 && ends[0].is_string() && ends[1].is_string()) {
+          add(std::string(ends[0].get_string()) + '-' + std::string(ends[1].get_string()), blocks);
+        }
+      } else if (auto const *text = value.if_string()) {
+        if (text->starts_with('@')) {
+          named_set(std::string(text->subview(1)), blocks);
+        } else {
+          add(std::string(*text), blocks);
+        }
+      }
+    });
+  }
+
+  void add(std::string const &text, std::vector<AddressBlock> &blocks) {
+    if (auto block = AddressBlock::parse(text)) blocks.push_back(*block);
+  }
+
+  void named_set(std::string const &name, std::vector<AddressBlock> &blocks) {
+    auto const found = ruleset_.sets.find({family_, table_, name});
+    if (found == ruleset_.sets.end()) {
+      facts_.unreadable.push_back("set " + name);
+    } else if (found->second != nullptr) {
+      addresses(*found->second, blocks);
+    }
+  }
+
+  void destinations(json::value const &tree, bool negated) {
+    std::vector<AddressBlock> blocks;
+    addresses(tree, blocks);
+    for (auto const &block : blocks) facts_.destinations.push_back({block, negated});
+  }
+
+  void read_match(json::object const &match) {
+    auto const *left = match.if_contains("left");
+    auto const *right = match.if_contains("right");
+    if (left == nullptr || right == nullptr) return;
+    bool const negated = text_at(match, "op") == "!=";
+    std::string const field = field_of(*left);
+    // libnftables writes `ip daddr & M == A` as {"&": [payload, M]} on the left.
+    auto const *masked = at(*left, "&");
+    if (field == "daddr" && masked != nullptr && masked->is_array() && right->is_string()) {
+      auto const &operands = masked->get_array();
+      std::string const mask =
+          operands.size() == 2 && operands[1].is_string() ? std::string(operands[1].get_string()) : "";
+      std::vector<AddressBlock> blocks;
+      add(std::string(right->get_string()) + '/' + mask, blocks);
+      if (blocks.empty()) facts_.unreadable.emplace_back("a masked address");
+      for (auto const &block : blocks) facts_.destinations.push_back({block, negated});
+    } else if (field == "daddr") {
+      destinations(*right, negated);
+    } else if (field == "raw") {
+      facts_.unreadable.emplace_back("a raw payload match");
+    }
+    if (field == "sport") facts_.source_port = !negated;
+    if (field == "dport" && at(*left, "payload") != nullptr && !negated) ports(*right);
+    protocol(*left, *right, negated);
+    meta(*left);
+  }
+
+  void meta(json::value const &left) {
+    auto const *meta = at(left, "meta");
+    if (meta == nullptr || !meta->is_object()) return;
+    std::string const key = text_at(meta->get_object(), "key");
+    if (key == "skuid" || key == "skgid") facts_.owner = true;
+    if (key == "oif" || key == "oifname" || key == "oiftype" || key == "oifgroup")
+      facts_.out_interface = true;
+  }
+
+  void protocol(json::value const &left, json::value const &right, bool negated) {
+    if (auto const *payload = at(left, "payload"); payload != nullptr && payload->is_object()) {
+      std::string const name = text_at(payload->get_object(), "protocol");
+      for (auto const other : {"udp", "udplite", "icmp", "icmpv6", "sctp", "dccp", "esp", "ah", "comp"}) {
+        if (name == other) facts_.excludes_tcp = true;
+      }
+      auto const field = text_at(payload->get_object(), "field");
+      if (field == "protocol" || field == "nexthdr") protocol_name(right, negated);
+    }
+    auto const *meta = at(left, "meta");
+    if (meta != nullptr && meta->is_object() && text_at(meta->get_object(), "key") == "l4proto") {
+      protocol_name(right, negated);
+    }
+  }
+
+  void protocol_name(json::value const &right, bool negated) {
+    if (auto const *name = right.if_string(); name != nullptr && !name->starts_with('@')) {
+      bool const tcp = *name == "tcp";
+      if (tcp == negated) facts_.excludes_tcp = true;
+    }
+  }
+
+  // Only what is a number, or a set or range of numbers; anything else leaves the rule about every port.
+  void ports(json::value const &right) {
+    std::vector<PortRange> ranges;
+    auto const add_port = [&](json::value const &first, json::value const &last) {
+      if (!first.is_int64() || !last.is_int64()) return false;
+      ranges.push_back(
+          {static_cast<std::uint16_t>(first.get_int64()), static_cast<std::uint16_t>(last.get_int64())});
+      return true;
+    };
+    auto const add_element = [&](json::value const &element) {
+      auto const *range = at(element, "range");
+      if (range == nullptr || !range->is_array() || range->get_array().size() != 2)
+        return add_port(element, element);
+      return add_port(range->get_array()[0], range->get_array()[1]);
+    };
+    bool all = true;
+    if (auto const *set = at(right, "set"); set != nullptr && set->is_array()) {
+      for (auto const &element : set->get_array()) all = add_element(element) && all;
+    } else {
+      all = add_element(right);
+    }
+    if (all) facts_.ports = ranges;
+  }
+
+  void read_statement(json::value const &statement) {
+    if (at(statement, "drop") != nullptr || at(statement, "reject") != nullptr) facts_.drops = true;
+    if (at(statement, "notrack") != nullptr) facts_.untracks = true;
+    if (at(statement, "xt") != nullptr) facts_.unreadable.emplace_back("an expression of iptables");
+    if (auto const *mangle = at(statement, "mangle"); mangle != nullptr) restored_mark(*mangle);
+    if (auto const *vmap = at(statement, "vmap"); vmap != nullptr) keyed(*vmap);
+    for (auto const kind : {"dnat", "tproxy", "dup", "fwd", "redirect"}) {
+      auto const *nat = at(statement, kind);
+      if (nat == nullptr) continue;
+      walk(*nat, [&](json::value const &value) {
+        if (auto const *map = at(value, "map")) keyed(*map);
+      });
+      addresses(*nat, facts_.nat_targets);
+    }
+  }
+
+  // A map's or verdict map's keys are destinations where it looks one up.
+  void keyed(json::value const &map) {
+    auto const *key = at(map, "key");
+    auto const *data = at(map, "data");
+    if (key == nullptr || data == nullptr) return;
+    std::string const field = field_of(*key);
+    if (field == "daddr") destinations(*data, false);
+    if (field == "raw") facts_.unreadable.emplace_back("a raw payload map");
+  }
+
+  void restored_mark(json::value const &mangle) {
+    auto const *key = at(mangle, "key");
+    auto const *value = at(mangle, "value");
+    auto const *meta = key == nullptr ? nullptr : at(*key, "meta");
+    if (value == nullptr || meta == nullptr || !meta->is_object()) return;
+    if (text_at(meta->get_object(), "key") != "mark") return;
+    walk(*value, [&](json::value const &each) {
+      auto const *ct = at(each, "ct");
+      if (ct != nullptr && ct->is_object() && text_at(ct->get_object(), "key") == "mark") {
+        facts_.restores_mark = 0xffffffff;
+      }
+    });
+  }
+
+  Ruleset const &ruleset_;
+  std::string family_, table_;
+  RuleFacts facts_;
+};
+
+// (family, table, handle) → the rule as nft prints it.
+std::map<std::tuple<std::string, std::string, std::string>, std::string> rule_texts(
+    std::string_view listing) {
+  std::map<std::tuple<std::string, std::string, std::string>, std::string> texts;
+  std::string family, table, pending;
+  while (!listing.empty()) {
+    auto const end = listing.find('\n');
+    std::string_view line = listing.substr(0, end);
+    listing.remove_prefix(end == listing.npos ? listing.size() : end + 1);
+    while (line.starts_with('\t') || line.starts_with(' ')) line.remove_prefix(1);
+    if (line.starts_with("table ")) {
+      auto const words = split_words(line);
+      if (words && words->size() > 2) std::tie(family, table) = std::tie((*words)[1], (*words)[2]);
+      pending.clear();
+      continue;
+    }
+    auto const handle = line.rfind(" # handle ");
+    pending += (pending.empty() ? "" : " ") + std::string(line.substr(0, handle));
+    if (handle != line.npos) {
+      texts[{family, table, std::string(line.substr(handle + 10))}] = pending;
+      pending.clear();
+    } else if (line == "}" || line.ends_with(';')) {
+      pending.clear();
+    }
+  }
+  return texts;
+}
+
+bool shown_by_iptables(SavedRules const &saved, std::string const &table, std::string const &chain) {
+  auto const *printed = saved.table(table);
+  return printed != nullptr &&
+         std::ranges::any_of(printed->rules, [&](SavedRule const &rule) { return rule.chain == chain; });
+}
+
+FirewallSpec of_family(FirewallSpec spec, std::string const &family) {
+  std::erase_if(spec.endpoints, [&](Endpoint const &endpoint) {
+    return (family == "ip" && !endpoint.address.is_v4()) || (family == "ip6" && endpoint.address.is_v4());
+  });
+  return spec;
+}
+
+}  // namespace
+
+Result<std::vector<ForeignRule>> foreign_rules_of_nft(std::string_view text, std::string_view listing,
+                                                      SavedRules const &ip, SavedRules const &ip6,
+                                                      FirewallSpec const &spec) {
+  boost::system::error_code error;
+  json::value const document = json::parse(text, error);
+  auto const *items = error ? nullptr : at(document, "nftables");
+  if (items == nullptr || !items->is_array()) return Error{Errc::malformed, "nft's JSON cannot be read"};
+  Ruleset const ruleset = read_ruleset(items->get_array());
+  auto const output = output_chains(ruleset);
+  auto const texts = rule_texts(listing);
+  std::vector<ForeignRule> found;
+  for (auto const *rule : ruleset.rules) {
+    std::string const family = text_at(*rule, "family"), table = text_at(*rule, "table"),
+                      chain = text_at(*rule, "chain");
+    if (family == "arp") continue;
+    if (family == "ip" && (shown_by_iptables(ip, table, chain) || is_own_chain(chain))) continue;
+    if (family == "ip6" && (shown_by_iptables(ip6, table, chain) || is_own_chain(chain))) continue;
+    auto const *expressions = rule->if_contains("expr");
+    if (expressions == nullptr || !expressions->is_array()) continue;
+    RuleFacts facts = Reader(ruleset, family, table).read(expressions->get_array());
+    facts.on_output = output.contains({family, table, chain});
+    // ebtables-nft's rules are full of them, and see frames on a bridge after this host's NAT.
+    if (family == "bridge" || family == "netdev") facts.unreadable.clear();
+    auto const verdict = judge(facts, of_family(spec, family));
+    if (!verdict) continue;
+    auto const *handle = rule->if_contains("handle");
+    std::string const number =
+        handle != nullptr && handle->is_int64() ? std::to_string(handle->get_int64()) : "";
+    auto const printed = texts.find({family, table, number});
+    found.push_back({"nft " + family + ' ' + table + '/' + chain,
+                     *verdict + (printed != texts.end() ? printed->second : json::serialize(*expressions))});
+  }
+  return found;
+}
+
+}  // namespace imdsgate

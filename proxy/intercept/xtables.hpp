@@ -1,0 +1,54 @@
+// iptables' own programs: which there are, what they print, what they are given. Blocking.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "intercept/firewall.hpp"
+#include "intercept/ruleset_save.hpp"
+
+namespace imdsgate {
+
+// One backend's view of one family's tables.
+class Xtables {
+ public:
+  // Errc::not_found: its programs are not installed.
+  static Result<Xtables> open(FirewallBackend backend, bool ipv6);
+
+  FirewallBackend backend() const { return backend_; }
+  bool ipv6() const { return ipv6_; }
+  std::string name() const;  // "iptables-nft", "ip6tables-legacy"
+
+  // Every table there is. Legacy tables that nobody uses are not asked for, since asking loads the kernel's
+  // modules for them: with none in use the answer is empty.
+  Result<SavedRules> save() const;
+
+  // iptables-restore --noflush -w 5. The error says what it printed, and which capability is missing if one
+  // is.
+  Result<void> restore(std::string const &input) const;
+
+ private:
+  Xtables(FirewallBackend backend, bool ipv6, std::string save, std::string restore)
+      : backend_(backend), ipv6_(ipv6), save_(std::move(save)), restore_(std::move(restore)) {}
+  Error explain(std::string const &program, int exit_code, std::string printed) const;
+
+  FirewallBackend backend_;
+  bool ipv6_;
+  std::string save_, restore_;
+};
+
+// The backend that `iptables` runs; Errc::not_found when there is no iptables.
+Result<FirewallBackend> default_backend();
+
+std::string_view to_string(FirewallBackend backend);
+
+// Whether this network namespace has IPv6 at all.
+bool has_ipv6();
+
+// The capability the firewall needs and this process cannot hand on to iptables, as a sentence; nullopt: all
+// are there.
+std::optional<std::string> missing_capability(FirewallBackend backend);
+
+}  // namespace imdsgate

@@ -1,0 +1,133 @@
+#include "report/sinks.hpp"
+
+#include <algorithm>
+
+#include "report/ecs.hpp"
+#include "report/host_info.hpp"
+
+namespace imdsgate {
+
+Result<std::unique_ptr<Reporter>> Reporter::open(std::span<SinkOptions const> sinks, HostInfo host,
+                                                 Metrics &metrics, Clock clock) {
+  std::unique_ptr<Reporter> reporter(new Reporter(std::move(host), metrics, std::move(clock)));
+  for (auto const &options : sinks) {
+    auto sink = AsyncSink::open(options);
+    if (!sink) return sink.error();
+    reporter->sinks_.push_back(std::move(*sink));
+  }
+  reporter->tick();  // every sink's counter is there from the start
+  return reporter;
+}
+
+void Reporter::write(RequestEvent const &event) {
+  mode_ = event.mode;
+  if (!event.partial) {
+    metrics_.count(event, host_.provider);
+    metrics_.count_event(Metrics::EventKindLabel::event);
+    if (anyone_wants_all()) post(to_ecs(event, host_, EventKind::event), false);
+  }
+  if (event.decision.verdict == Verdict::allow || !admit(event)) return;
+  metrics_.count_event(Metrics::EventKindLabel::alert);
+  post(to_ecs(event, host_, EventKind::alert), true);
+}
+
+void Reporter::write(LifecycleEvent const &event) {
+  mode_ = event.mode;
+  metrics_.count_event(Metrics::EventKindLabel::lifecycle);
+  if (event.alert || anyone_wants_all()) post(to_ecs(event, host_), event.alert);
+}
+
+bool Reporter::admit(RequestEvent const &event) {
+  Finding const *finding = alert_finding(event.decision);
+  std::string_view const name = finding != nullptr ? std::string_view(finding->name) : "verdict";
+  if (!event.partial) {
+    auto const partial = partials_.find(event.id);
+    if (partial != partials_.end()) {
+      partials_.erase(partial);
+      return true;  // counted as an alert when its early one was written
+    }
+  }
+  report_suppressed(limiter_.ended(clock_()));
+
+  AlertSubject subject{.name = name};
+  if (finding != nullptr && finding->rule) {
+    subject.max_alerts = finding->rule->max_alerts;
+    subject.interval = finding->rule->interval;
+  }
+  std::string user;
+  if (Lineage const *lineage = requester(event)) {
+    user = std::to_string(lineage->process.effective_uid);
+    subject.user = user;
+    subject.process = lineage->process.entity_id;
+    if (lineage->process.executable) subject.executable = lineage->process.executable->path;
+  }
+  if (event.request) subject.path_class = to_string(event.request->path_class);
+  if (!limiter_.admit(subject, clock_())) {
+    metrics_.count_suppressed(name);
+    return false;
+  }
+  metrics_.count_alert(name);
+  if (event.partial && partials_.size() < kMaxPartials) partials_.insert(event.id);
+  return true;
+}
+
+bool Reporter::anyone_wants_all() const {
+  return std::ranges::any_of(sinks_, [](auto const &sink) { return !sink->alerts_only(); });
+}
+
+void Reporter::post(std::string_view line, bool alert) {
+  for (auto const &sink : sinks_) {
+    if (alert || !sink->alerts_only()) sink->post(line, alert);
+  }
+}
+
+void Reporter::report_suppressed(std::vector<AlertLimiter::Summary> const &summaries) {
+  for (auto const &summary : summaries) {
+    LifecycleEvent event;
+    event.time = std::chrono::system_clock::now();
+    event.id = new_event_id();
+    event.what = Lifecycle::suppressed;
+    event.mode = mode_;
+    event.alert = true;  // it stands for alerts, so it goes where they go
+    auto const processes = std::to_string(summary.processes) + (summary.more_processes ? "+" : "");
+    auto const seconds = std::chrono::duration<double>(summary.interval).count();
+    event.message = std::to_string(summary.suppressed) + " alerts of " + summary.name + " by " + processes +
+                    " processes were held back within " + std::to_string(static_cast<long>(seconds)) + " s";
+    event.details = {{"suppressed_rule", summary.name},
+                     {"suppressed_count", std::to_string(summary.suppressed)},
+                     {"suppressed_processes", processes},
+                     {"alerts_written", std::to_string(summary.emitted)}};
+    write(event);
+  }
+}
+
+void Reporter::tick() {
+  report_suppressed(limiter_.ended(clock_()));
+  for (auto const &sink : sinks_) metrics_.set_events_dropped(sink->name(), sink->dropped());
+}
+
+bool Reporter::flush(std::chrono::milliseconds deadline) {
+  auto const end = std::chrono::steady_clock::now() + deadline;
+  bool written = true;
+  for (auto const &sink : sinks_) {
+    auto const left =
+        std::chrono::duration_cast<std::chrono::milliseconds>(end - std::chrono::steady_clock::now());
+    written = sink->flush(std::max(left, std::chrono::milliseconds(0))) && written;
+  }
+  return written;
+}
+
+bool Reporter::close(std::chrono::milliseconds deadline) {
+  auto const end = std::chrono::steady_clock::now() + deadline;
+  report_suppressed(limiter_.end_all());
+  bool written = true;
+  for (auto const &sink : sinks_) {
+    auto const left =
+        std::chrono::duration_cast<std::chrono::milliseconds>(end - std::chrono::steady_clock::now());
+    written = sink->close(std::max(left, std::chrono::milliseconds(0))) && written;
+  }
+  tick();
+  return written;
+}
+
+}  // namespace imdsgate

@@ -1,0 +1,36 @@
+// EQL's text to tokens. Comments and white space are dropped, strings and names decoded.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "rules/ast.hpp"
+
+namespace imdsgate::eql {
+
+struct Token {
+  enum class Kind {
+    word,    // a name or a keyword; text as written
+    name,    // a `name`; text decoded
+    string,  // text decoded
+    number,
+    symbol,  // text is the operator or the bracket
+    end,
+  };
+  Kind kind = Kind::end;
+  std::size_t at = 0;   // byte offset
+  std::size_t end = 0;  // one past its last byte
+  std::string text;
+  Number number;
+  bool tilde = false;  // a word with ~ right behind it: like~
+
+  bool is_word(std::string_view word) const { return kind == Kind::word && text == word && !tilde; }
+  bool is_symbol(std::string_view symbol) const { return kind == Kind::symbol && text == symbol; }
+};
+
+// All tokens, an `end` last. Never throws, on any bytes.
+std::variant<std::vector<Token>, Failure> tokenize(std::string_view text);
+
+}  // namespace imdsgate::eql

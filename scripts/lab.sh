@@ -1,0 +1,208 @@
+#!/usr/bin/env bash
+# The one place that makes and removes namespaces. A lab is a host and a cloud:
+#
+#   host namespace NAME                         cloud namespace NAME-cloud
+#   lo, eth0 10.66.0.2/24 fd66::2/64  ──veth──  cloud0 10.66.0.1/24 fd66::1/64, and the guarded addresses
+#
+#   lab.sh up NAME                 makes it, prints its directory
+#   lab.sh serve NAME [OPTION…]    starts tests/fakes/imds.py in the cloud, prints its pid once it listens
+#   lab.sh exec NAME [--cloud] [--user UID[:GID]] [--cgroup C] -- CMD…
+#   lab.sh down NAME               ends what runs in it and removes everything; no error when there is no such lab
+#   lab.sh run [--serve "OPTION…"] -- CMD…   a lab of its own around one command in the host namespace (LAB is its name)
+#
+# Sockets and logs are in /run/imdsgate-lab/NAME, home directories in /var/lib/imdsgate-lab/NAME/home/UID (a path that
+# no rule finds suspicious), root's own programs in /opt/imdsgate-lab/NAME. Every process of a lab is in its cgroup.
+set -Eeuo pipefail
+
+repository=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+guarded4=(169.254.169.254 168.63.129.16 169.254.170.2 169.254.170.23)
+guarded6=(fd00:ec2::254 fd00:ec2::23)
+
+die() {
+  echo "lab.sh: $*" >&2
+  exit 1
+}
+
+# Sets the paths of lab $1.
+select_lab() {
+  [[ ${1-} =~ ^[a-z0-9][a-z0-9-]{0,40}$ ]] || die "a lab's name is lower-case letters, digits and dashes: '${1-}'"
+  host=$1 cloud=$1-cloud
+  directory=/run/imdsgate-lab/$1 state=/var/lib/imdsgate-lab/$1 programs=/opt/imdsgate-lab/$1
+  local mount
+  mount=$(awk '$3 == "cgroup2" {print $2; exit}' /proc/mounts)
+  [[ -n $mount ]] || die "no cgroup2 hierarchy is mounted"
+  group=$mount/imdsgate-lab-$1
+}
+
+set_sysctl() { # namespace, name, value: a kernel without it has nothing to set
+  nsenter --net="/run/netns/$1" sysctl -qw "$2=$3" 2>/dev/null || true
+}
+
+# The kernel tells that eth0 is running some time after both ends are up.
+wait_for_link() {
+  local events monitor _ tries=50
+  exec {events}< <(exec ip -n "$host" -o monitor link)
+  monitor=$!
+  until [[ $(ip -n "$host" -o link show eth0) == *'state UP'* ]]; do
+    ((tries--)) || die "eth0 does not come up"
+    read -r -t 0.1 _ <&"$events" || true
+  done
+  kill "$monitor"
+  exec {events}<&-
+}
+
+make_network() {
+  local namespace address
+  ip netns add "$host"
+  ip netns add "$cloud"
+  for namespace in "$host" "$cloud"; do
+    set_sysctl "$namespace" net.ipv6.conf.default.accept_dad 0
+    set_sysctl "$namespace" net.ipv6.conf.default.accept_ra 0
+    # A load must not run out of ports, or fill the table of connections (they stay there a minute otherwise).
+    set_sysctl "$namespace" net.ipv4.ip_local_port_range "1024 65535"
+    set_sysctl "$namespace" net.ipv4.tcp_tw_reuse 1
+    set_sysctl "$namespace" net.netfilter.nf_conntrack_tcp_timeout_time_wait 1
+    set_sysctl "$namespace" net.netfilter.nf_conntrack_tcp_timeout_close 1
+    ip -n "$namespace" link set lo up
+  done
+  ip -n "$host" link add eth0 type veth peer name cloud0 netns "$cloud"
+  ip -n "$host" address add 10.66.0.2/24 dev eth0
+  ip -n "$host" address add fd66::2/64 dev eth0 nodad
+  ip -n "$cloud" address add 10.66.0.1/24 dev cloud0
+  ip -n "$cloud" address add fd66::1/64 dev cloud0 nodad
+  for address in "${guarded4[@]}"; do ip -n "$cloud" address add "$address/32" dev cloud0; done
+  for address in "${guarded6[@]}"; do ip -n "$cloud" address add "$address/128" dev cloud0 nodad; done
+  # Every other address is the cloud's too, and refuses: a client's resolver fails at once instead of waiting.
+  ip -n "$cloud" route add local default dev lo table main
+  ip -n "$cloud" -6 route add local default dev lo table main
+  set_sysctl "$cloud" net.ipv4.icmp_ratelimit 0
+  set_sysctl "$cloud" net.ipv6.icmp.ratelimit 0
+  ip -n "$cloud" link set cloud0 up
+  ip -n "$host" link set eth0 up
+  wait_for_link
+  ip -n "$host" route add default via 10.66.0.1
+  ip -n "$host" -6 route add default via fd66::1
+}
+
+up() {
+  select_lab "$1"
+  [[ ! -e /run/netns/$host && ! -e $group ]] || die "there is a lab $1 already"
+  trap 'trap - ERR; down "$host"' ERR
+  install -d -m 755 "$directory" "$state" "$state/home" "$programs"
+  mkdir "$group" "$group/cloud" "$group/daemon" "$group/client"
+  make_network
+  trap - ERR
+  echo "$directory"
+}
+
+# Becomes the command, inside the lab.
+enter() {
+  local namespace=$host user='' cgroup=client
+  while (($#)); do
+    case $1 in
+      --cloud) namespace=$cloud cgroup=cloud ;;
+      --user) user=$2 && shift ;;
+      --cgroup) cgroup=$2 && shift ;;
+      --) shift && break ;;
+      *) die "exec: unknown option $1" ;;
+    esac
+    shift
+  done
+  (($#)) || die "exec: no command"
+  [[ -e /run/netns/$namespace ]] || die "there is no lab $host"
+  [[ $cgroup =~ ^[A-Za-z0-9._@-]+(/[A-Za-z0-9._@-]+)*$ && $cgroup != *..* ]] || die "exec: bad cgroup $cgroup"
+  mkdir -p "$group/$cgroup"
+  echo $BASHPID >"$group/$cgroup/cgroup.procs"
+  local as=()
+  if [[ -n $user ]]; then
+    local uid=${user%%:*} gid=${user##*:}
+    install -d -m 755 -o "$uid" -g "$gid" "$state/home/$uid"
+    export HOME=$state/home/$uid USER=$uid LOGNAME=$uid
+    as=(setpriv --reuid "$uid" --regid "$gid" --clear-groups --)
+  fi
+  # nsenter, not `ip netns exec`: that one hides /sys/fs/cgroup behind a sysfs of its own.
+  exec nsenter --net="/run/netns/$namespace" -- "${as[@]}" "$@"
+}
+
+serve() {
+  local addresses=() address line ready
+  for address in "${guarded4[@]}" "${guarded6[@]}"; do addresses+=(--address "$address"); done
+  exec {ready}< <(enter --cloud -- /usr/bin/python3 "$repository/tests/fakes/imds.py" "${addresses[@]}" \
+    --port 80 --log "$directory/cloud.ndjson" --ready-fd 1 "$@" </dev/null 2>>"$directory/cloud.err")
+  local pid=$!
+  read -r line <&"$ready" && [[ $line == READY ]] || die "the service did not start: $(tail -n 3 "$directory/cloud.err")"
+  echo "$pid" | tee "$directory/cloud.pid"
+}
+
+# Ends every process of the lab and returns when the kernel says that the cgroup is empty.
+end_processes() {
+  /usr/bin/python3 - "$group" <<'PY'
+import select, sys
+group = sys.argv[1]
+with open(group + "/cgroup.events") as events:
+    with open(group + "/cgroup.kill", "w") as kill:
+        kill.write("1")
+    poll = select.poll()
+    poll.register(events, select.POLLPRI)
+    for _ in range(100):
+        events.seek(0)
+        if "populated 0" in events.read():
+            sys.exit(0)
+        poll.poll(1000)
+sys.exit("lab.sh: processes of the lab do not end")
+PY
+}
+
+down() {
+  select_lab "$1"
+  if [[ -e $group ]]; then
+    end_processes
+    find "$group" -depth -mindepth 1 -type d -exec rmdir {} +
+    rmdir "$group"
+  fi
+  local namespace
+  for namespace in "$host" "$cloud"; do
+    [[ ! -e /run/netns/$namespace ]] || ip netns del "$namespace"
+  done
+  rm -rf --one-file-system "$directory" "$state" "$programs"
+  rmdir --ignore-fail-on-non-empty /run/imdsgate-lab /var/lib/imdsgate-lab /opt/imdsgate-lab 2>/dev/null || true
+}
+
+run() {
+  local options=()
+  if [[ ${1-} == --serve ]]; then
+    read -ra options <<<"$2"
+    shift 2
+  fi
+  [[ ${1-} == -- ]] && shift
+  (($#)) || die "run: no command"
+  local name=run-$$ status=0
+  trap 'down "$name"' EXIT
+  trap 'exit 130' INT
+  trap 'exit 143' TERM
+  trap 'exit 129' HUP
+  up "$name" >/dev/null
+  serve "${options[@]}" >/dev/null
+  # In the background, so that a signal is handled at once; with the terminal's signals as a command expects them.
+  (LAB=$name LAB_DIRECTORY=$directory enter -- env --default-signal=INT,QUIT "$@") <&0 &
+  wait $! || status=$?
+  exit "$status"
+}
+
+((EUID == 0)) || die "namespaces need root"
+command=${1-}
+shift || true
+case $command in
+  up) up "${1-}" ;;
+  down) down "${1-}" ;;
+  serve | exec)
+    select_lab "${1-}"
+    shift
+    if [[ $command == serve ]]; then serve "$@"; else enter "$@"; fi
+    ;;
+  run) run "$@" ;;
+  *)
+    sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p}' "$0" >&2
+    exit 2
+    ;;
+esac

@@ -1,0 +1,118 @@
+"""The gateway as an operator runs it: a configuration file, `imdsgate run`, READY over sd_notify, events from its file."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import select
+import signal
+import socket
+import subprocess
+
+import follow
+from lab import ENVIRONMENT, Lab
+
+BINARY = os.environ.get("IMDSGATE_BINARY", "")
+
+
+def field(event: dict, name: str):
+    """`process.parent.name`, whether the line nests objects or has dotted keys; None when it is absent."""
+    if name in event:
+        return event[name]
+    head, _, rest = name.partition(".")
+    while rest:
+        if isinstance(event.get(head), dict):
+            return field(event[head], rest)
+        part, _, rest = rest.partition(".")
+        head = f"{head}.{part}"
+    return None
+
+
+def has(**expected):
+    """A predicate: has(process__name="curl", event__kind="alert")."""
+    def matches(event: dict) -> bool:
+        for key, value in expected.items():
+            found = field(event, key.replace("__", "."))
+            if found != value and not (isinstance(found, list) and value in found):
+                return False
+        return True
+    return matches
+
+
+def reasons(event: dict) -> set[str]:
+    """Every reason name that the event gives."""
+    found: set[str] = set()
+    for name in ("event.reason", "imdsgate.reason", "imdsgate.failure", "imdsgate.reasons", "imdsgate.unattributed"):
+        value = field(event, name)
+        found.update(value if isinstance(value, list) else [value] if isinstance(value, str) else [])
+    return found
+
+
+class Gateway:
+    def __init__(self, lab: Lab, mode: str, name: str = "gateway", **configuration):
+        self.lab, self.process = lab, None
+        self.config = lab.directory / f"{name}.yaml"
+        self.events_path = lab.directory / f"{name}.events" / "events.ndjson"
+        self.events_path.parent.mkdir(exist_ok=True)
+        self.errors = lab.directory / f"{name}.err"
+        self.settings = {
+            "mode": mode, "provider": "ec2", "control": {"socket": str(lab.directory / f"{name}.sock")},
+            "sinks": [{"type": "file", "path": str(self.events_path)}], **configuration,
+        }
+        self.write()
+
+    def write(self, **changes) -> None:
+        """The configuration file; JSON is YAML."""
+        self.settings.update(changes)
+        self.config.write_text(json.dumps({key: value for key, value in self.settings.items() if value is not None}, indent=1) + "\n")
+
+    def start(self, ready: bool = True) -> "Gateway":
+        path = self.lab.directory / f"notify-{os.urandom(4).hex()}"
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
+            notify.bind(str(path))
+            command = self.lab.command([BINARY, "run", "--config", self.config], cgroup="daemon")
+            with open(self.errors, "ab") as errors:
+                self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=errors, stderr=errors, cwd="/",
+                                                env={**ENVIRONMENT, "NOTIFY_SOCKET": str(path)})
+            if ready:
+                self._wait_ready(notify)
+        return self
+
+    def _wait_ready(self, notify: socket.socket) -> None:
+        pidfd = os.pidfd_open(self.process.pid)
+        try:
+            while True:
+                readable, _, _ = select.select([notify, pidfd], [], [], 20)
+                if notify in readable:
+                    if b"READY=1" in notify.recv(4096).split(b"\n"):
+                        return
+                elif pidfd in readable:
+                    raise AssertionError(f"imdsgate ended with {self.process.wait()}:\n{self.log()}")
+                else:
+                    raise AssertionError(f"no READY within 20 s:\n{self.log()}")
+        finally:
+            os.close(pidfd)
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def log(self) -> str:
+        return self.errors.read_text(errors="replace")[-4000:] if self.errors.exists() else ""
+
+    def stop(self, number: int = signal.SIGTERM, timeout: float = 10) -> int:
+        """Signals it and returns its exit status."""
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        return self.process.wait(timeout)
+
+    def events(self) -> list[dict]:
+        return follow.lines(self.events_path)
+
+    def wait_event(self, predicate, timeout: float = 10, skip: int = 0) -> dict:
+        return follow.wait_line(self.events_path, predicate, timeout, skip)
+
+    def control(self, *arguments: str, **options) -> subprocess.CompletedProcess:
+        """A subcommand that reads the same configuration, as root unless `user` says otherwise."""
+        return self.lab.run(BINARY, *arguments, "--config", self.config, **options)
