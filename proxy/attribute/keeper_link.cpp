@@ -26,8 +26,10 @@ NewWorker take_descriptors(msghdr &message, pid_t pid) {
 
 }  // namespace
 
-KeeperLink::KeeperLink(boost::asio::io_context &io, ProberProcess process, Events events)
-    : process_(std::move(process)), control_(io, process_.control.release()), events_(std::move(events)) {
+KeeperLink::KeeperLink(boost::asio::any_io_executor loop, ProberProcess process, Events events)
+    : process_(std::move(process)),
+      control_(std::move(loop), process_.control.release()),
+      events_(std::move(events)) {
   wait();
 }
 

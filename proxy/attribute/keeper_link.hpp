@@ -1,7 +1,7 @@
 // The gateway's conversation with the prober's keeper: asks for workers and for the end of one. On the loop.
 #pragma once
 
-#include <boost/asio/io_context.hpp>
+#include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <functional>
 
@@ -21,7 +21,7 @@ class KeeperLink {
     std::function<void(NewWorker)> worker;  // pid 0: the keeper could not make one
     std::function<void()> gone;             // the keeper ended; the link may be destroyed in the call
   };
-  KeeperLink(boost::asio::io_context &io, ProberProcess process, Events events);
+  KeeperLink(boost::asio::any_io_executor loop, ProberProcess process, Events events);
   KeeperLink(KeeperLink const &) = delete;
 
   bool request_worker();  // an answer follows; false: the keeper takes no message

@@ -258,6 +258,10 @@ ProberProcess::~ProberProcess() {
 }
 
 Result<ProberProcess> spawn_prober() {
+  if (kept_of_permitted().size() != kKept.size()) {
+    // One without them could read nobody, and would say so of each client instead of once.
+    return Error{Errc::refused, "the prober needs CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH"};
+  }
   return start([](int control) { exec_prober(control); });
 }
 

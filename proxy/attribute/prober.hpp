@@ -41,7 +41,7 @@ struct ProberProcess {
 
 // Starts `imdsgate prober` from /proc/self/exe, in the caller's network namespace, with the two capabilities
 // made ambient for it where the caller has them. Call it from the main thread (the prober dies with the
-// thread that made it), before any other thread runs.
+// thread that made it), before any other thread runs. Refused without the two capabilities.
 Result<ProberProcess> spawn_prober();
 
 // The same without exec, for a program that has no `prober` subcommand (tests, benches).

@@ -36,10 +36,17 @@ std::uint64_t accepted_ticks(Flow const &flow) {
 
 }  // namespace
 
-ProberClient::ProberClient(asio::io_context &io, ProberClientOptions options)
+Result<std::unique_ptr<ProberClient>> ProberClient::spawn(asio::any_io_executor loop,
+                                                          ProberClientOptions options) {
+  auto client = std::make_unique<ProberClient>(std::move(loop), std::move(options));
+  if (auto const started = client->pool_.start_prober(); !started) return started.error();
+  return client;
+}
+
+ProberClient::ProberClient(asio::any_io_executor loop, ProberClientOptions options)
     : options_(std::move(options)),
-      pool_(io, options_.pool),
-      walks_(io, [this](Walk walk, Clock::time_point until) { return pool_.ask(std::move(walk), until); }),
+      pool_(loop, options_.pool),
+      walks_(loop, [this](Walk walk, Clock::time_point until) { return pool_.ask(std::move(walk), until); }),
       cache_(options_.cached, options_.describe_again) {
   if (auto conntrack = Conntrack::open()) conntrack_.emplace(std::move(*conntrack));
 }

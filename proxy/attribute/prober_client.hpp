@@ -3,9 +3,10 @@
 #pragma once
 
 #include <array>
-#include <boost/asio/io_context.hpp>
+#include <boost/asio/any_io_executor.hpp>
 #include <chrono>
 #include <functional>
+#include <memory>
 #include <optional>
 
 #include "attribute/attributor.hpp"
@@ -25,9 +26,14 @@ struct ProberClientOptions {
 
 class ProberClient : public Attributor {
  public:
+  // Starts the prober too, and fails if that does.
+  static Result<std::unique_ptr<ProberClient>> spawn(boost::asio::any_io_executor loop,
+                                                     ProberClientOptions options = {});
+
   // Opens the conntrack socket in the network namespace of the calling thread (needs CAP_NET_ADMIN; without
-  // it a client whose port was translated is socket_not_found) and starts the prober.
-  ProberClient(boost::asio::io_context &io, ProberClientOptions options = {});
+  // it a client whose port was translated is socket_not_found). The prober
+  // is started by the first question.
+  ProberClient(boost::asio::any_io_executor loop, ProberClientOptions options);
 
   // A flow of AF_UNIX: flow.unix_fd is used before the first suspension only.
   boost::asio::awaitable<AttributionResult> attribute(Flow flow) override;
@@ -36,6 +42,9 @@ class ProberClient : public Attributor {
   std::function<void(std::optional<Reason>, std::chrono::nanoseconds)> on_result;
   // For events: a worker or the prober was replaced.
   void on_replaced(std::function<void(std::string const &)> call) { pool_.on_replaced = std::move(call); }
+
+  // Ends the prober, before the loop does. Nobody is named any more.
+  void close() { pool_.close(); }
 
   WorkerPoolCounters const &counters() const { return pool_.counters(); }
   std::uint64_t walks() const { return walks_.walks(); }

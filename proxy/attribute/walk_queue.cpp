@@ -22,7 +22,7 @@ asio::awaitable<WalkQueue::Outcome> WalkQueue::holders(SocketId socket, Clock::t
   if (user.pending.size() >= kMaxWalkInodes) {
     co_return Refusal{Reason::attribution_busy, "too many sockets of this user wait for a walk"};
   }
-  Waiter waiter{socket.inode, deadline, asio::steady_timer(io_, deadline), std::nullopt};
+  Waiter waiter{socket.inode, deadline, asio::steady_timer(loop_, deadline), std::nullopt};
   user.pending.push_back(&waiter);
   if (!user.walking && user.pending.size() == 1) turn_.push_back(socket.uid);
   start_walks();
@@ -55,7 +55,7 @@ void WalkQueue::start_walks() {
     user->second.served = std::exchange(user->second.pending, {});
     ++running_;
     ++walks_;
-    asio::co_spawn(io_, walk(uid), asio::detached);
+    asio::co_spawn(loop_, walk(uid), asio::detached);
   }
 }
 

@@ -2,8 +2,8 @@
 // two run at once, and users take turns, so that nobody can queue walks for others.
 #pragma once
 
+#include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
-#include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <chrono>
 #include <cstdint>
@@ -25,7 +25,7 @@ class WalkQueue {
   // Asks a worker; answers with Walked or a Refusal by the time given.
   using Ask = std::function<boost::asio::awaitable<Answer>(Walk, Clock::time_point)>;
 
-  WalkQueue(boost::asio::io_context &io, Ask ask) : io_(io), ask_(std::move(ask)) {}
+  WalkQueue(boost::asio::any_io_executor loop, Ask ask) : loop_(std::move(loop)), ask_(std::move(ask)) {}
 
   // By the deadline, walk_timeout at the latest; attribution_busy when too many sockets of the user wait.
   boost::asio::awaitable<Outcome> holders(SocketId socket, Clock::time_point deadline);
@@ -49,7 +49,7 @@ class WalkQueue {
   boost::asio::awaitable<void> walk(uid_t uid);
   void forget(uid_t uid, Waiter *waiter);
 
-  boost::asio::io_context &io_;
+  boost::asio::any_io_executor loop_;
   Ask ask_;
   std::map<uid_t, User> users_;  // those with a walk running or pending: bounded by the open connections
   std::deque<uid_t> turn_;       // users whose next walk may start, in order

@@ -67,16 +67,15 @@ struct WorkerPool::Waiter {
   WorkerPtr worker;
 };
 
-WorkerPool::WorkerPool(asio::io_context &io, WorkerPoolOptions options)
-    : io_(io), options_(std::move(options)), timer_(io), buffer_(kMaxMessage) {
-  start_prober();
-}
+WorkerPool::WorkerPool(asio::any_io_executor loop, WorkerPoolOptions options)
+    : loop_(std::move(loop)), options_(std::move(options)), timer_(loop_), buffer_(kMaxMessage) {}
 
 WorkerPool::~WorkerPool() = default;
 
 asio::awaitable<Answer> WorkerPool::ask(Question question, Deadline deadline, HeldFd attachment) {
-  start_prober();
-  if (!keeper_) co_return refuse(Reason::prober_unavailable, "the prober is not running");
+  if (auto const running = start_prober(); !running) {
+    co_return refuse(Reason::prober_unavailable, running.error().detail);
+  }
   if (idle_.empty() && waiting_.size() >= options_.waiting) {
     ++counters_.refused_busy;
     co_return refuse(Reason::attribution_busy, "too many questions are waiting for a prober's worker");
@@ -118,7 +117,7 @@ asio::awaitable<WorkerPool::WorkerPtr> WorkerPool::idle_worker(Deadline deadline
     idle_.pop_back();
     co_return worker;
   }
-  Waiter waiter{asio::steady_timer(io_, deadline), Clock::now(), nullptr};
+  Waiter waiter{asio::steady_timer(loop_, deadline), Clock::now(), nullptr};
   auto const place = waiting_.insert(waiting_.end(), &waiter);
   tick_soon();
   co_await waiter.wake.async_wait(await);  // whether it expired or was cancelled, what counts is the worker
@@ -159,20 +158,25 @@ void WorkerPool::retire_cold() {
   }
 }
 
-void WorkerPool::start_prober() {
+Result<void> WorkerPool::start_prober() {
   auto const now = Clock::now();
-  if (keeper_ || now < next_start_) return;
+  if (keeper_) return {};
+  if (closed_ || now < next_start_) return Error{Errc::refused, "the prober is not running"};
   next_start_ = now + kStartPause;
   auto process = options_.start();
-  if (!process) {
-    if (on_replaced) on_replaced("the prober could not be started: " + process.error().detail);
-    return;
-  }
+  if (!process) return process.error();
   ++counters_.probers_started;
   keeper_ = std::make_unique<KeeperLink>(
-      io_, std::move(*process),
+      loop_, std::move(*process),
       KeeperLink::Events{[this](NewWorker worker) { add(std::move(worker)); }, [this] { prober_gone(); }});
   request_workers();
+  return {};
+}
+
+void WorkerPool::close() {
+  closed_ = true;
+  prober_gone();
+  timer_.cancel();
 }
 
 void WorkerPool::prober_gone() {
@@ -184,9 +188,12 @@ void WorkerPool::prober_gone() {
     boost::system::error_code ignored;
     worker->socket.close(ignored);
   }
-  if (on_replaced) on_replaced("the prober ended");
-  start_prober();
-  if (keeper_) return;  // those who wait get a worker of the new one
+  if (auto const started = start_prober()) {  // those who wait get a worker of the new one
+    if (on_replaced) on_replaced("the prober ended, another was started");
+    return;
+  } else if (!closed_ && on_replaced) {
+    on_replaced("the prober ended and was not started again: " + started.error().detail);
+  }
   for (auto *waiter : waiting_) waiter->wake.cancel();
 }
 
@@ -202,8 +209,8 @@ void WorkerPool::add(NewWorker fresh) {
   if (requested_ > 0) --requested_;
   if (fresh.pid == 0) return;  // asked for again when a question waits
   ++counters_.workers_started;
-  auto worker = std::make_shared<Worker>(
-      Worker{asio::posix::stream_descriptor(io_, fresh.socket.release()), std::move(fresh.pidfd), fresh.pid});
+  auto worker = std::make_shared<Worker>(Worker{asio::posix::stream_descriptor(loop_, fresh.socket.release()),
+                                                std::move(fresh.pidfd), fresh.pid});
   workers_.push_back(worker);
   release(std::move(worker));
 }

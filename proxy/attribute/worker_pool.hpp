@@ -2,8 +2,8 @@
 // delays nobody else. Runs on the gateway's loop and never blocks it. Must outlive the loop's run.
 #pragma once
 
+#include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
-#include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <chrono>
 #include <cstdint>
@@ -37,9 +37,12 @@ struct WorkerPoolCounters {
 
 class WorkerPool {
  public:
-  WorkerPool(boost::asio::io_context &io, WorkerPoolOptions options);
+  WorkerPool(boost::asio::any_io_executor loop, WorkerPoolOptions options);
   ~WorkerPool();
   WorkerPool(WorkerPool const &) = delete;
+
+  // Starts the prober unless it runs or was tried too lately.
+  Result<void> start_prober();
 
   // The answer, or a Refusal by the deadline: attribution_timeout when no worker was free in time,
   // `unreadable` when one was asked and did not answer (it is abandoned and replaced), attribution_busy,
@@ -47,6 +50,9 @@ class WorkerPool {
   boost::asio::awaitable<Answer> ask(Question question, Deadline deadline, HeldFd attachment = HeldFd{});
 
   WorkerPoolCounters const &counters() const { return counters_; }
+  // Ends the prober, for good: every question, also one that is out, is prober_unavailable.
+  void close();
+
   std::vector<pid_t> worker_pids() const;  // those that may be asked
   pid_t prober_pid() const { return keeper_ ? keeper_->pid() : 0; }
 
@@ -64,14 +70,13 @@ class WorkerPool {
   void abandon(WorkerPtr const &worker, std::string const &why);
   void retire_cold();
 
-  void start_prober();  // if it is not running and may be started again by now
   void prober_gone();
   void request_workers();
   void add(NewWorker worker);
   void tick();
   void tick_soon();
 
-  boost::asio::io_context &io_;
+  boost::asio::any_io_executor loop_;
   WorkerPoolOptions options_;
   WorkerPoolCounters counters_;
   std::unique_ptr<KeeperLink> keeper_;  // nullptr: the prober is not running
@@ -80,6 +85,7 @@ class WorkerPool {
   std::list<Waiter *> waiting_;         // for a worker, the oldest first
   std::size_t requested_ = 0;           // workers the keeper has not answered for
   Deadline next_start_{};
+  bool closed_ = false;
   boost::asio::steady_timer timer_;
   bool ticking_ = false;
   Bytes buffer_;
