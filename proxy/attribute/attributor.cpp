@@ -1,0 +1,29 @@
+#include "attribute/attributor.hpp"
+
+#include <algorithm>
+#include <tuple>
+
+namespace imdsgate {
+namespace {
+
+// What tells one suspect from another: who it is, what it runs and with whose rights.
+auto key(LineagePtr const &lineage) {
+  auto const &process = lineage->process;
+  return std::tuple(process.id, process.real_uid, process.effective_uid, process.saved_uid, process.real_gid,
+                    process.effective_gid);
+}
+
+}  // namespace
+
+bool same_holders(Attribution const &before, Attribution const &now) {
+  if (before.holders.empty() || before.method != now.method || before.socket_inode != now.socket_inode ||
+      before.socket_cookie != now.socket_cookie || before.socket_uid != now.socket_uid) {
+    return false;
+  }
+  // Those who merely inherited the descriptor by fork are the same suspect and may come and go.
+  return std::is_permutation(before.holders.begin(), before.holders.end(), now.holders.begin(),
+                             now.holders.end(),
+                             [](auto const &a, auto const &b) { return key(a) == key(b); });
+}
+
+}  // namespace imdsgate

@@ -1,0 +1,152 @@
+#include "attribute/describe.hpp"
+
+#include <unistd.h>
+
+#include <boost/uuid/name_generator_sha1.hpp>
+#include <boost/uuid/string_generator.hpp>
+#include <boost/uuid/uuid_io.hpp>
+#include <fstream>
+
+#include "attribute/exe_proof.hpp"
+
+namespace imdsgate {
+namespace {
+
+constexpr int kAttempts = 2;
+
+std::chrono::system_clock::time_point boot_time() {
+  std::ifstream file("/proc/stat");
+  std::string key;
+  for (std::string line; std::getline(file, line);) {
+    if (line.starts_with("btime ")) {
+      return std::chrono::system_clock::time_point(std::chrono::seconds(std::stoll(line.substr(6))));
+    }
+  }
+  return {};
+}
+
+std::string without_deleted_mark(std::string path) {
+  constexpr std::string_view kMark = " (deleted)";
+  if (path.ends_with(kMark)) path.resize(path.size() - kMark.size());
+  return path;
+}
+
+std::string basename_of(std::string const &path) {
+  return path.substr(path.rfind('/') + 1);
+}
+
+}  // namespace
+
+Describer::Describer(CgroupTree const &cgroups) : cgroups_(cgroups), boot_time_(boot_time()) {
+  std::ifstream file("/proc/sys/kernel/random/boot_id");
+  std::getline(file, boot_id_);
+}
+
+Answered<Lineage> Describer::lineage(Describe const &question) {
+  auto dir = ProcDir::open(question.tgid);
+  Refusal const ended{Reason::process_gone, "process " + std::to_string(question.tgid) + " ended"};
+  if (!dir) return ended;
+  Lineage lineage;
+  for (int attempt = 0;; ++attempt) {
+    auto process = this->process(*dir, false);
+    if (process && process->id.start_ticks != question.start_ticks) return ended;
+    if (process) {
+      lineage.process = std::move(*process);
+      break;
+    }
+    if (process.error().reason != Reason::holder_changed || attempt + 1 == kAttempts) return process.error();
+  }
+  if (auto parent_dir = ProcDir::open(lineage.process.parent_pid)) {
+    auto parent = process(*parent_dir, true);
+    // Opened by number: it is the parent only if the child still says so.
+    auto const now = dir->stat();
+    if (!now || now->parent != lineage.process.parent_pid) {
+      return Refusal{Reason::holder_changed, "the parent ended while it was read"};
+    }
+    if (parent) lineage.parent = std::move(*parent);
+  }
+  lineage.ancestry = ancestry(lineage.process.parent_pid);
+  return lineage;
+}
+
+Answered<Process> Describer::process(ProcDir &dir, bool executable_optional) {
+  auto const before = dir.snapshot(executable_optional);
+  if (!before) return before.error();
+  Process process;
+  process.id = before->id;
+  process.parent_pid = dir.parent();
+  process.tracer_pid = before->tracer;
+  process.comm = before->id.exec.comm;
+  process.real_uid = before->real_uid;
+  process.effective_uid = before->effective_uid;
+  process.saved_uid = before->saved_uid;
+  process.real_gid = before->real_gid;
+  process.effective_gid = before->effective_gid;
+  process.executable = prove_executable(dir, before->tracer != 0);
+  // Neither cmdline nor cwd asks a file system: cmdline is read from anonymous pages only
+  // (proc_pid_cmdline_read), and cwd is the name the kernel has.
+  auto line = parse_cmdline(dir.read("cmdline", kMaxArgumentBytes + 1).value_or(""));
+  process.args = std::move(line.args);
+  process.args_truncated = line.truncated;
+  process.working_directory = dir.link("cwd");
+  process.user_name = names_.user(process.effective_uid);
+  process.group_name = names_.group(process.effective_gid);
+  process.entity_id = entity_id(process.id);
+  auto const ticks_a_second = static_cast<std::uint64_t>(::sysconf(_SC_CLK_TCK));
+  process.start = boot_time_ + std::chrono::milliseconds(process.id.start_ticks * 1000 / ticks_a_second);
+  add_cgroup(dir, process);
+  auto const after = dir.snapshot(executable_optional);
+  if (!after) return after.error();
+  if (*after != *before) {
+    return Refusal{Reason::holder_changed,
+                   "process " + std::to_string(dir.pid()) + " changed while it was read"};
+  }
+  return process;
+}
+
+void Describer::add_cgroup(ProcDir &dir, Process &process) const {
+  auto const text = dir.read("cgroup", 64u << 10);
+  auto path = text ? cgroup2_path(*text) : std::nullopt;
+  if (!path) return;
+  process.cgroup = std::move(*path);
+  if (auto container = container_of(process.cgroup)) {
+    process.container_proven = container->plausible && cgroups_.only_root_names_in(container->parent_path);
+    process.container_id = std::move(container->value);
+  }
+  if (auto unit = unit_of(process.cgroup)) {
+    process.unit_proven = unit->plausible && cgroups_.only_root_names_in(unit->parent_path);
+    process.unit = std::move(unit->value);
+  }
+}
+
+std::vector<Ancestor> Describer::ancestry(pid_t parent) const {
+  std::vector<Ancestor> chain;
+  while (parent > 0 && chain.size() < kMaxAncestors) {
+    Ancestor ancestor;
+    ancestor.pid = parent;
+    parent = 0;
+    if (auto dir = ProcDir::open(ancestor.pid)) {
+      auto const stat = dir->stat();
+      if (stat) parent = stat->parent;
+      if (auto path = dir->link("exe")) {
+        ancestor.executable = without_deleted_mark(std::move(*path));
+        ancestor.name = basename_of(*ancestor.executable);
+      } else if (stat) {
+        ancestor.name = stat->comm;
+      }
+    }
+    chain.push_back(std::move(ancestor));
+  }
+  return chain;
+}
+
+std::string Describer::entity_id(ProcessId const &id) const {
+  // A UUIDv5 (RFC 9562 §5.5) in a name space of our own.
+  static boost::uuids::uuid const space =
+      boost::uuids::string_generator()("6f2b7c1e-52c5-4f0a-9a6e-0d6a8f3d1c47");
+  boost::uuids::name_generator_sha1 const generate(space);
+  return boost::uuids::to_string(
+      generate(boot_id_ + '|' + std::to_string(id.tgid) + '|' + std::to_string(id.start_ticks)));
+}
+
+}  // namespace imdsgate

@@ -1,0 +1,35 @@
+// Everything there is to say about a process, its parent and its ancestors (model/process.hpp).
+#pragma once
+
+#include <string>
+
+#include "attribute/account_names.hpp"
+#include "attribute/cgroup_tree.hpp"
+#include "attribute/codec.hpp"
+#include "attribute/proc_dir.hpp"
+
+namespace imdsgate {
+
+class Describer {
+ public:
+  explicit Describer(CgroupTree const &cgroups);  // reads the boot id and the boot time
+
+  // process_gone: it ended, or the number is another's now. holder_changed: it exec'd while it was read,
+  // twice.
+  Answered<Lineage> lineage(Describe const &question);
+
+ private:
+  // `dir` is kept by the caller. Its snapshot is taken before and after; nothing in between is believed if
+  // they differ.
+  Answered<Process> process(ProcDir &dir, bool executable_optional);
+  void add_cgroup(ProcDir &dir, Process &process) const;
+  std::vector<Ancestor> ancestry(pid_t parent) const;
+  std::string entity_id(ProcessId const &id) const;
+
+  CgroupTree const &cgroups_;
+  AccountNames names_;
+  std::string boot_id_;
+  std::chrono::system_clock::time_point boot_time_;
+};
+
+}  // namespace imdsgate
