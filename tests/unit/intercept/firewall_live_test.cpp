@@ -36,14 +36,16 @@ std::string without_counters(std::string const &text) {
 // Everything iptables and nft show of this namespace.
 std::string snapshot() {
   std::string text;
-  for (auto const program : {"iptables-nft-save", "ip6tables-nft-save", "iptables-legacy-save", "ip6tables-legacy-save"}) {
+  for (auto const program :
+       {"iptables-nft-save", "ip6tables-nft-save", "iptables-legacy-save", "ip6tables-legacy-save"}) {
     text += std::string(program) + '\n' + sh(program);
   }
   return without_counters(text + sh("nft list ruleset"));
 }
 
 std::string tables(FirewallBackend backend, bool ipv6) {
-  return without_counters(sh(std::string(ipv6 ? "ip6tables-" : "iptables-") + std::string(to_string(backend)) + "-save"));
+  return without_counters(
+      sh(std::string(ipv6 ? "ip6tables-" : "iptables-") + std::string(to_string(backend)) + "-save"));
 }
 
 void expect_as_specified(FirewallSpec const &spec) {
@@ -51,7 +53,8 @@ void expect_as_specified(FirewallSpec const &spec) {
   ASSERT_TRUE(status) << status.error().detail;
   ASSERT_EQ(status->families.size(), 2U);
   for (auto const &family : status->families) {
-    EXPECT_TRUE(family.as_specified) << (family.ipv6 ? "IPv6 " : "IPv4 ") << ::testing::PrintToString(family.differences);
+    EXPECT_TRUE(family.as_specified) << (family.ipv6 ? "IPv6 " : "IPv4 ")
+                                     << ::testing::PrintToString(family.differences);
     EXPECT_EQ(family.redirect, spec.redirect);
     EXPECT_EQ(family.fence, spec.fence);
   }
@@ -69,12 +72,18 @@ void take_out() {
 
 class EachBackend : public ::testing::TestWithParam<FirewallBackend> {
  protected:
+  void load_legacy_tables() const {
+    for (bool const ipv6 : {false, true}) {
+      for (auto const table : {"nat", "filter"}) run({command(ipv6), "-t", table, "-S"});
+    }
+  }
   std::string command(bool ipv6 = false) const {
     return std::string(ipv6 ? "ip6tables-" : "iptables-") + std::string(to_string(GetParam()));
   }
 };
 
-INSTANTIATE_TEST_SUITE_P(Firewall, EachBackend, ::testing::Values(FirewallBackend::nft, FirewallBackend::legacy),
+INSTANTIATE_TEST_SUITE_P(Firewall, EachBackend,
+                         ::testing::Values(FirewallBackend::nft, FirewallBackend::legacy),
                          [](auto const &info) { return std::string(to_string(info.param)); });
 
 TEST_P(EachBackend, AppliesThreeTimesWithoutADuplicate) {
@@ -93,11 +102,7 @@ TEST_P(EachBackend, AppliesThreeTimesWithoutADuplicate) {
 TEST_P(EachBackend, LeavesTheTablesAsTheyWere) {
   IN_NETWORK_NAMESPACE([&] {
     // Legacy tables, once loaded, stay: they are loaded before the first look.
-    if (GetParam() == FirewallBackend::legacy) {
-      for (bool const ipv6 : {false, true}) {
-        for (auto const table : {"nat", "filter"}) run({command(ipv6), "-t", table, "-S"});
-      }
-    }
+    if (GetParam() == FirewallBackend::legacy) load_legacy_tables();
     auto const before = snapshot();
     apply(spec_for(GetParam(), true));
     EXPECT_NE(snapshot(), before);
@@ -113,7 +118,8 @@ TEST_P(EachBackend, LeavesForeignRulesBeforeAfterAndBetween) {
     for (bool const ipv6 : {false, true}) {
       std::string const one = ipv6 ? "fd01::1" : "10.0.0.1", two = ipv6 ? "fd01::2" : "10.0.0.2";
       run({command(ipv6), "-t", "nat", "-N", "THEIRS"});
-      run({command(ipv6), "-t", "nat", "-A", "THEIRS", "-d", one, "-m", "comment", "--comment", "it's \"quoted\" \\", "-j", "ACCEPT"});
+      run({command(ipv6), "-t", "nat", "-A", "THEIRS", "-d", one, "-m", "comment", "--comment",
+           "it's \"quoted\" \\", "-j", "ACCEPT"});
       for (auto const table : {"nat", "filter"}) {
         run({command(ipv6), "-t", table, "-A", "OUTPUT", "-d", one, "-j", "ACCEPT"});
         run({command(ipv6), "-t", table, "-A", "OUTPUT", "-d", two, "-j", "ACCEPT"});
@@ -139,6 +145,7 @@ TEST_P(EachBackend, LeavesForeignRulesBeforeAfterAndBetween) {
 TEST_P(EachBackend, RepairsPartialStates) {
   IN_NETWORK_NAMESPACE([&] {
     auto const spec = spec_for(GetParam(), true);
+    run({command(), "-t", "nat", "-N", "THEIRS"});
     apply(spec);
     auto const whole = tables(GetParam(), false);
     std::vector<std::vector<std::vector<std::string>>> const damages{
@@ -147,8 +154,10 @@ TEST_P(EachBackend, RepairsPartialStates) {
         {{"-t", "nat", "-F", "IMDSGATE"}},
         {{"-t", "nat", "-D", "IMDSGATE", "1"}},
         {{"-t", "nat", "-I", "IMDSGATE", "-d", "169.254.169.254", "-j", "RETURN"}},
-        {{"-t", "nat", "-A", "PREROUTING", "-j", "IMDSGATE"}},
-        {{"-t", "filter", "-D", "OUTPUT", "-p", "tcp", "-j", "IMDSGATE-FENCE"}, {"-t", "filter", "-F", "IMDSGATE-FENCE"}, {"-t", "filter", "-X", "IMDSGATE-FENCE"}},
+        {{"-t", "nat", "-A", "THEIRS", "-j", "IMDSGATE"}},
+        {{"-t", "filter", "-D", "OUTPUT", "-p", "tcp", "-j", "IMDSGATE-FENCE"},
+         {"-t", "filter", "-F", "IMDSGATE-FENCE"},
+         {"-t", "filter", "-X", "IMDSGATE-FENCE"}},
         {{"-t", "nat", "-N", "IMDSGATE-OLD"}, {"-t", "nat", "-A", "IMDSGATE", "-j", "IMDSGATE-OLD"}},
         {{"-t", "nat", "-F"}, {"-t", "filter", "-F"}},
     };
@@ -175,10 +184,12 @@ TEST_P(EachBackend, GoesFirstAgainWhenSomeoneWentBefore) {
     run({command(), "-t", "nat", "-I", "OUTPUT", "-d", "10.0.0.1", "-j", "ACCEPT"});
     auto const status = firewall_status(spec);
     ASSERT_TRUE(status);
-    EXPECT_THAT(status->families[0].differences, ::testing::ElementsAre(HasSubstr("is rule 2, not the first")));
+    EXPECT_THAT(status->families[0].differences,
+                ::testing::ElementsAre(HasSubstr("is rule 2, not the first")));
     apply(spec);
     expect_as_specified(spec);
-    EXPECT_THAT(tables(GetParam(), false), HasSubstr("-A OUTPUT -p tcp -j IMDSGATE\n-A OUTPUT -d 10.0.0.1/32 -j ACCEPT\n"));
+    EXPECT_THAT(tables(GetParam(), false),
+                HasSubstr("-A OUTPUT -p tcp -j IMDSGATE\n-A OUTPUT -d 10.0.0.1/32 -j ACCEPT\n"));
   });
 }
 
@@ -222,6 +233,7 @@ TEST_P(EachBackend, SwitchedBackendsLeaveNothingBehind) {
 TEST_P(EachBackend, PutsTheFirstFamilyBackWhenTheSecondFails) {
   IN_NETWORK_NAMESPACE([&] {
     auto const before_spec = spec_for(GetParam());
+    if (GetParam() == FirewallBackend::legacy) load_legacy_tables();
     apply(before_spec);
     run({command(), "-t", "nat", "-I", "OUTPUT", "-d", "10.0.0.1", "-j", "ACCEPT"});
     auto const before = snapshot();
@@ -273,7 +285,8 @@ TEST(Firewall, DoesNotLoadLegacyTables) {
     ASSERT_TRUE(firewall_status(spec_for(FirewallBackend::nft, true)));
     ASSERT_TRUE(scan_foreign_rules(spec_for(FirewallBackend::nft, true)));
     take_out();
-    EXPECT_EQ(run({"cat", "/proc/thread-self/net/ip_tables_names", "/proc/thread-self/net/ip6_tables_names"}), "");
+    EXPECT_EQ(run({"cat", "/proc/thread-self/net/ip_tables_names", "/proc/thread-self/net/ip6_tables_names"}),
+              "");
   });
 }
 

@@ -1,5 +1,5 @@
-// A body run in a forked child with network and mount namespaces of its own: nothing it does to the firewall, to
-// addresses or to /run is seen outside, and all of it is gone when the child ends.
+// A body run in a forked child with network and mount namespaces of its own: nothing it does to the firewall,
+// to addresses or to /run is seen outside, and all of it is gone when the child ends.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -85,14 +85,15 @@ inline std::optional<std::string> in_network_namespace(std::function<void()> con
   while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) {
   }
   if (WIFEXITED(status) && WEXITSTATUS(status) == kNotPermitted) return "no namespaces here: root is needed";
-  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == kPassed) << "the namespace's process: status " << status;
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == kPassed)
+      << "the namespace's process: status " << status;
   return std::nullopt;
 }
 
 }  // namespace imdsgate::test
 
 // The body of a TEST that needs a network namespace.
-#define IN_NETWORK_NAMESPACE(...)                                                        \
-  if (auto const reason = imdsgate::test::in_network_namespace(__VA_ARGS__); reason) {   \
-    GTEST_SKIP() << *reason;                                                             \
+#define IN_NETWORK_NAMESPACE(...)                                                      \
+  if (auto const reason = imdsgate::test::in_network_namespace(__VA_ARGS__); reason) { \
+    GTEST_SKIP() << *reason;                                                           \
   }
