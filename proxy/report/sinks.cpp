@@ -49,7 +49,8 @@ bool Reporter::admit(RequestEvent const &event) {
   }
   report_suppressed(limiter_.ended(clock_()));
 
-  AlertSubject subject{.name = name};
+  AlertSubject subject;
+  subject.name = name;
   if (finding != nullptr && finding->rule) {
     subject.max_alerts = finding->rule->max_alerts;
     subject.interval = finding->rule->interval;
