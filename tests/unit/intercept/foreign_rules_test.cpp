@@ -117,8 +117,9 @@ TEST(ForeignRules, OfNft) {
                            [&](ForeignRule const &rule) { return rule.where == where; });
       EXPECT_EQ(outcome(found), each.expected) << sh("nft -j list ruleset");
       EXPECT_LE(found.size(), 1U);
-      if (!found.empty())
+      if (!found.empty()) {
         EXPECT_THAT(found.front().rule, Not(HasSubstr("{\""))) << "as nft prints it, not as JSON";
+      }
     }
   });
 }
