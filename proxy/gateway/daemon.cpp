@@ -8,6 +8,7 @@
 #include <boost/asio/detached.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <boost/json/value_from.hpp>
 #include <csignal>
 #include <iostream>
 
@@ -115,6 +116,7 @@ Result<void> Daemon::open_parts() {
     metrics_.count_prober_replaced();
     announce(Lifecycle::prober_replaced, false, why);
   });
+  if (auto alone = look_for_foreign_rules(settings_); !alone) return alone;
   if (auto dropped = drop_prober_capabilities(); !dropped) return dropped;
   worker_.emplace(1);
   auto reporter = Reporter::open(sink_options(settings_.sinks), std::move(host.value()), metrics_);

@@ -32,6 +32,7 @@ int on_socket(nl_msg *message, void *argument) {
   if (ntohs(socket->id.idiag_sport) != dump.port) return NL_OK;
   ListeningSocket each;
   each.uid = socket->idiag_uid;
+  each.inode = socket->idiag_inode;
   auto const *bytes = reinterpret_cast<std::uint8_t const *>(socket->id.idiag_src);
   if (socket->idiag_family == AF_INET) {
     std::array<std::uint8_t, 4> four{};

@@ -13,6 +13,7 @@ namespace imdsgate {
 struct ListeningSocket {
   Address address;
   uid_t uid = 0;  // who created the socket
+  ino_t inode = 0;
 };
 
 // Both families, in the calling thread's network namespace. Blocks on nothing but the kernel.
