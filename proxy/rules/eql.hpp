@@ -81,16 +81,14 @@ enum class View {
   // Grants. Three-valued: a term is true when a proven value fits; false when the field is missing, or when
   // something is proven and nothing claimed fits; otherwise unknown: what fits is claimed and not proven, or
   // nothing is proven although something is claimed, or the field could not be read. `not` of unknown is
-  // unknown, and the condition holds only when the whole of it is true. So `not x == "a"` and `x != "a"`
-  // grant
-  // nothing to one who hides x or goes by "a" unproven; `not x == "a"` does grant to one who has no x at all
-  // (no container: no container.id), `x != "a"` does not.
+  // unknown, and the condition holds only when the whole of it is true. So neither `not x == "a"` nor
+  // `x != "a"` grants anything to one who hides x or goes by "a" unproven; to one who has no x at all (no
+  // container: no container.id) the first one does, the second does not.
   proven,
 
   // Denials. As by_polarity, and an unreadable field counts against the requester: a plain term on it is
-  // true,
-  // a negated one true only when a proven value fits. A denial that does not know denies. It does not deny
-  // everyone who is merely unproven: his claims decide, as for a rule, or one entry would deny every
+  // true, a negated one true only when a proven value fits. A denial that does not know denies. It does not
+  // deny everyone who is merely unproven: his claims decide, as for a rule, or one entry would deny every
   // container.
   denial,
 };
