@@ -114,8 +114,10 @@ TEST(Eql, PolarityTable) {
 TEST(Eql, ErrorTable) {
   for (auto const &[number, columns] : table("errors.txt")) {
     std::string text = columns[0];
-    for (std::size_t at; (at = text.find("⏎")) != std::string::npos;)
-      text.replace(at, std::string("⏎").size(), "\n");
+    constexpr std::string_view kNewline = "⏎";
+    for (std::size_t at; (at = text.find(kNewline)) != std::string::npos;) {
+      text = text.substr(0, at) + '\n' + text.substr(at + kNewline.size());
+    }
     auto const result = compile_expression(text, {"q", 1, 1, 0, {}});
     auto const *problem = std::get_if<Problem>(&result);
     if (!problem) {
