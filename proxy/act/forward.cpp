@@ -97,8 +97,13 @@ asio::awaitable<bool> Exchange::connect() {
 }
 
 asio::awaitable<void> Exchange::run(ClientAlive alive) {
-  if (!co_await connect()) co_return;
-  if (co_await attempt(alive) == Attempt::retry && co_await connect()) co_await attempt(alive);
+  bool connected = co_await connect();
+  if (!connected) co_return;
+  auto const first = co_await attempt(alive);
+  if (first == Attempt::retry) {
+    connected = co_await connect();
+    if (connected) co_await attempt(alive);
+  }
   bool const complete = !result.failure && result.answered;
   result.keep_alive = complete && upstream_keep_alive_ && parser_.keep_alive() && parser_.is_done();
   if (complete && upstream_keep_alive_ && options_.may_share) pool_.give_back(std::move(upstream_));
@@ -197,11 +202,13 @@ asio::awaitable<void> Exchange::download() {
       if (code != http::error::need_more || used > 0) break;
       if (!could_be_status_line(bytes)) co_return fail(Reason::upstream_garbage, "not an HTTP/1 status line");
       if (bytes.size() > kResponseHeaderBytes) co_return fail(Reason::upstream_garbage, "header too long");
-      if (auto const filled = co_await upstream_->fill()) co_return end_of_upstream(*framing, filled);
+      auto const filled = co_await upstream_->fill();
+      if (filled) co_return end_of_upstream(*framing, filled);
     }
     if (code && code != http::error::need_more) co_return fail(Reason::upstream_garbage, code.message());
     if (framing->status() == 101) co_return fail(Reason::upstream_garbage, "101 to a request that offered nothing");
-    if (!co_await relay(*framing, upstream_->buffered().substr(0, used))) co_return;
+    bool const relayed = co_await relay(*framing, upstream_->buffered().substr(0, used));
+    if (!relayed) co_return;
     upstream_->consume(used);
     if (!framing->is_done()) continue;
     if (framing->status() / 100 == 1) {

@@ -19,28 +19,28 @@ void skip_empty_lines(Connection &client) {
 
 // What no line of a header may hold, found as it arrives, so that a TLS hello need not run into the deadline. `from` is
 // where the last look ended; the last byte is left for the next look, because a CR may be waiting for its LF.
-std::optional<Refusal> forbidden_byte(std::string_view bytes, std::size_t from) {
+std::optional<UnreadRequest> forbidden_byte(std::string_view bytes, std::size_t from) {
   for (std::size_t i = from; i < bytes.size(); ++i) {
     auto const byte = static_cast<unsigned char>(bytes[i]);
     if (byte >= 0x20 && byte != 0x7f) continue;
     if (byte == '\t') continue;
-    if (byte == 0) return Refusal{Reason::nul_byte, "at byte " + std::to_string(i)};
+    if (byte == 0) return UnreadRequest{Reason::nul_byte, "at byte " + std::to_string(i)};
     bool const next_is_lf = i + 1 < bytes.size() && bytes[i + 1] == '\n';
     if (byte == '\r' && (next_is_lf || i + 1 == bytes.size())) continue;
     if (byte == '\n' && i > 0 && bytes[i - 1] == '\r') continue;
-    if (byte == '\r' || byte == '\n') return Refusal{Reason::bare_line_ending, "at byte " + std::to_string(i)};
-    return Refusal{Reason::malformed_request, "control character at byte " + std::to_string(i)};
+    if (byte == '\r' || byte == '\n') return UnreadRequest{Reason::bare_line_ending, "at byte " + std::to_string(i)};
+    return UnreadRequest{Reason::malformed_request, "control character at byte " + std::to_string(i)};
   }
   return std::nullopt;
 }
 
-Refusal parse_failure(error_code code) {
+UnreadRequest parse_failure(error_code code) {
   if (code == http::error::body_limit) return {Reason::limit_body_bytes, code.message()};
   if (code == http::error::header_limit) return {Reason::limit_header_bytes, code.message()};
   return {Reason::malformed_request, code.message()};
 }
 
-Refusal read_failure(error_code code, bool anything) {
+UnreadRequest read_failure(error_code code, bool anything) {
   if (code == asio::error::operation_aborted) return {Reason::header_timeout, "", false};
   return {Reason::client_gone, code.message(), !anything};
 }
@@ -52,7 +52,7 @@ bool header_arrived(Connection &client) {
   return !client.fill_now() && client.buffered().find(kEndOfHeader) != std::string_view::npos;
 }
 
-asio::awaitable<boost::system::result<void, Refusal>> read_request(Connection &client, RequestParser &parser,
+asio::awaitable<boost::system::result<void, UnreadRequest>> read_request(Connection &client, RequestParser &parser,
                                                                    ReaderLimits limits) {
   std::size_t looked_at = 0;
   std::size_t end = std::string_view::npos;
@@ -62,10 +62,11 @@ asio::awaitable<boost::system::result<void, Refusal>> read_request(Connection &c
     end = bytes.find(kEndOfHeader, looked_at > 3 ? looked_at - 3 : 0);
     auto const header = end == std::string_view::npos ? bytes : bytes.substr(0, end + kEndOfHeader.size());
     if (auto refusal = forbidden_byte(header, looked_at)) co_return *refusal;
-    if (header.size() > limits.header_bytes) co_return Refusal{Reason::limit_header_bytes, ""};
+    if (header.size() > limits.header_bytes) co_return UnreadRequest{Reason::limit_header_bytes, ""};
     if (end != std::string_view::npos) break;
     looked_at = bytes.empty() ? 0 : bytes.size() - 1;
-    if (auto const code = co_await client.fill()) co_return read_failure(code, !client.buffered().empty());
+    auto const code = co_await client.fill();
+    if (code) co_return read_failure(code, !client.buffered().empty());
   }
   std::size_t const size = end + kEndOfHeader.size();
   auto const header = client.buffered().substr(0, size);
@@ -74,10 +75,10 @@ asio::awaitable<boost::system::result<void, Refusal>> read_request(Connection &c
   error_code code;
   parser.put(asio::buffer(header.data(), header.size()), code);
   if (code) co_return parse_failure(code);
-  if (!parser.is_header_done()) co_return Refusal{Reason::malformed_request, "the header does not end"};
+  if (!parser.is_header_done()) co_return UnreadRequest{Reason::malformed_request, "the header does not end"};
   parser.raw().header_bytes.assign(header);
   client.consume(size);
-  co_return boost::system::result<void, Refusal>{};
+  co_return boost::system::result<void, UnreadRequest>{};
 }
 
 }  // namespace imdsgate

@@ -11,12 +11,12 @@
 
 namespace imdsgate {
 
-struct Refusal {
+struct UnreadRequest {
   Reason reason;
   std::string detail;
   bool silent = false;  // the client closed between requests: nothing to answer, nothing to report
 };
-[[noreturn]] inline void throw_exception_from_error(Refusal const &why, boost::source_location const &) {
+[[noreturn]] inline void throw_exception_from_error(UnreadRequest const &why, boost::source_location const &) {
   throw std::runtime_error(why.detail);
 }
 
@@ -27,7 +27,7 @@ struct ReaderLimits {
 
 // On success the parser holds the header and its bytes are consumed; the body, if any, is still to be read. The caller's
 // watchdog cancels the socket when the header takes too long: the refusal is then header_timeout.
-boost::asio::awaitable<boost::system::result<void, Refusal>> read_request(Connection &client, RequestParser &parser,
+boost::asio::awaitable<boost::system::result<void, UnreadRequest>> read_request(Connection &client, RequestParser &parser,
                                                                           ReaderLimits limits);
 
 // True when a whole header has arrived already, without waiting for one.

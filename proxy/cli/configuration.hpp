@@ -13,8 +13,10 @@ inline constexpr char const *kDefaultConfiguration = "/etc/imdsgate/imdsgate.yam
 class ConfigurationOption {
  public:
   void add_to(CLI::App &command);
-  // Loads it and prints every problem to stderr; nullopt when one is an error (exit 2).
-  std::optional<Configuration> load() const;
+  // Loads it and prints every problem to stderr, warnings for those who start or check; nullopt when one is an error
+  // (exit 2).
+  enum class Warnings { print, leave_out };
+  std::optional<Configuration> load(Warnings warnings = Warnings::print) const;
   std::filesystem::path const &path() const { return path_; }
   bool named() const { return option_->count() > 0; }
 

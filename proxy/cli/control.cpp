@@ -32,7 +32,7 @@ void print(boost::json::object const &object, std::string const &indent) {
 }
 
 int ask(Options const &options, boost::json::object const &command) {
-  auto const configuration = options.configuration.load();
+  auto const configuration = options.configuration.load(ConfigurationOption::Warnings::leave_out);
   if (!configuration) return 2;
   auto const reply = ask_daemon(configuration->settings.control_socket, command);
   if (!reply) {

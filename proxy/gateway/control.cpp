@@ -90,7 +90,9 @@ asio::awaitable<void> serve_peer(Connection connection, ControlCommands const &c
     watchdog.expires_after(kPeerIdle);
     auto const end = connection.buffered().find('\n');
     if (end == std::string_view::npos) {
-      if (connection.buffered().size() > kLineBytes || co_await connection.fill()) break;
+      if (connection.buffered().size() > kLineBytes) break;
+      auto const code = co_await connection.fill();
+      if (code) break;
       continue;
     }
     watchdog.disarm();  // a command takes the time it takes: the firewall has its own deadline
@@ -100,7 +102,9 @@ asio::awaitable<void> serve_peer(Connection connection, ControlCommands const &c
     json::object reply = refused("not a JSON object");
     if (!code && request.is_object()) reply = co_await answer(request.as_object(), commands, peer);
     watchdog.expires_after(kPeerIdle);
-    if (co_await connection.write(json::serialize(reply) + '\n')) break;
+    std::string const line = json::serialize(reply) + '\n';
+    code = co_await connection.write(line);
+    if (code) break;
   }
   --*open;
 }

@@ -229,7 +229,8 @@ asio::awaitable<json::object> Daemon::set_mode(Mode mode, ControlPeer peer) {
 asio::awaitable<json::object> Daemon::reload(std::optional<ControlPeer> peer) {
   auto const path = options_.configuration;
   bool const named = options_.named;
-  auto loaded = co_await run_on(*worker_, [path, named] { return load_configuration(path, named); });
+  auto const load = [path, named] { return load_configuration(path, named); };
+  auto loaded = co_await run_on(*worker_, load);
   if (options_.mode) loaded.settings.mode = *options_.mode;
   metrics_.count_reload(loaded.ok());
   json::object reply;

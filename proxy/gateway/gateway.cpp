@@ -76,7 +76,9 @@ asio::awaitable<void> Gateway::turn_away(Connection client, Reason reason) {
   reply.status = info(reason).status;
   reply.reason = name(reason);
   reply.date = std::chrono::system_clock::now();
-  if (!co_await client.write(to_http(reply))) co_await close_lingering(client);
+  std::string const text = to_http(reply);
+  auto const code = co_await client.write(text);
+  if (!code) co_await close_lingering(client);
   --turning_away_;
 }
 

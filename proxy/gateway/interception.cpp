@@ -143,7 +143,8 @@ Result<void> Interception::arm(Mode mode) {
 
 asio::awaitable<Result<void>> Interception::apply(Mode mode) {
   auto const wanted = spec(redirect_, mode == Mode::enforce);
-  auto applied = co_await run_on(worker_, [wanted] { return apply_firewall(wanted); });
+  auto const work = [wanted] { return apply_firewall(wanted); };
+  auto applied = co_await run_on(worker_, work);
   if (applied) fence_ = wanted.fence;
   co_return applied;
 }
@@ -158,7 +159,8 @@ asio::awaitable<void> Interception::self_loop(Mode mode) {
   }
   redirect_ = false;  // at once, so that one alert is raised and not one a connection
   auto const wanted = spec(false, false);
-  auto const applied = co_await run_on(worker_, [wanted] { return apply_firewall(wanted); });
+  auto const work = [wanted] { return apply_firewall(wanted); };
+  auto const applied = co_await run_on(worker_, work);
   announce_(Lifecycle::self_loop, true,
             "the gateway's own upstream connection was redirected back to it; audit never breaks a host, so the redirect " +
                 (applied ? std::string("was taken out: metadata traffic is not seen")
@@ -174,7 +176,8 @@ asio::awaitable<Result<void>> Interception::stand_down(Mode mode) {
     case OnStop::automatic: keep = mode == Mode::enforce; break;
   }
   auto const wanted = spec(false, true);
-  auto const done = co_await run_on(worker_, [wanted, keep] { return keep ? apply_firewall(wanted) : remove_firewall(); });
+  auto const work = [wanted, keep] { return keep ? apply_firewall(wanted) : remove_firewall(); };
+  auto const done = co_await run_on(worker_, work);
   if (done) {
     redirect_ = false;
     fence_ = keep;
@@ -213,7 +216,8 @@ asio::awaitable<void> Interception::addresses_changed() {
   if (!listenable_changed) co_return;
   if (auto listening = listen_on_interfaces(); !listening) announce_(Lifecycle::drift, true, listening.error().detail);
   if (!redirect_) co_return;
-  if (auto applied = co_await apply(gateway_.mode()); !applied) announce_(Lifecycle::drift, true, applied.error().detail);
+  auto const applied = co_await apply(gateway_.mode());
+  if (!applied) announce_(Lifecycle::drift, true, applied.error().detail);
 }
 
 // Somebody else may flush or reorder the tables; netfilter's own notifications exist for one backend only, so they are
@@ -224,7 +228,8 @@ asio::awaitable<void> Interception::watch_drift() {
     auto [code] = co_await drift_timer_.async_wait(kWait);
     if (code || !watching_) co_return;
     auto const wanted = spec(redirect_, fence_);
-    auto const status = co_await run_on(worker_, [wanted] { return firewall_status(wanted); });
+    auto const look = [wanted] { return firewall_status(wanted); };
+    auto const status = co_await run_on(worker_, look);
     if (!watching_ || !status || wanted.redirect != redirect_ || wanted.fence != fence_) continue;
     std::string differences;
     for (auto const &family : status->families) {
@@ -233,7 +238,8 @@ asio::awaitable<void> Interception::watch_drift() {
     }
     if (differences.empty()) continue;
     metrics_.count_firewall_drift();
-    auto const applied = co_await run_on(worker_, [wanted] { return apply_firewall(wanted); });
+    auto const work = [wanted] { return apply_firewall(wanted); };
+    auto const applied = co_await run_on(worker_, work);
     announce_(Lifecycle::drift, true,
               "the firewall rules were changed by someone else and " +
                   (applied ? std::string("were put back") : "could not be put back: " + applied.error().detail) + ':' +

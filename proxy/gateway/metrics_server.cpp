@@ -45,7 +45,11 @@ asio::awaitable<void> serve_scraper(Connection client, Metrics &metrics, std::sh
   deadline.expires_after(kScrapeTime);
   RequestParser parser;
   auto const read = co_await read_request(client, parser, {8u << 10, 0});
-  if (read && !co_await client.write(answer(parser.raw(), metrics))) co_await close_lingering(client);
+  if (read) {
+    std::string const text = answer(parser.raw(), metrics);
+    auto const code = co_await client.write(text);
+    if (!code) co_await close_lingering(client);
+  }
   --*open;
 }
 

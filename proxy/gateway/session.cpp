@@ -34,7 +34,7 @@ class Session {
   asio::awaitable<Next> decide_and_act(RequestParser &parser, Gateway::Snapshot snapshot, AttributionResult who);
   asio::awaitable<Next> forward_request(RequestParser &parser, RequestEvent &event);
   asio::awaitable<void> answer(RequestEvent const &event, std::string_view reason, std::string const &method);
-  asio::awaitable<Next> refuse(Refusal why, RequestParser &parser);
+  asio::awaitable<Next> refuse(RequestParser &parser, Reason reason, std::string detail = {});
   void over_the_users_limit();
   void report(RequestEvent &event);
 
@@ -72,7 +72,8 @@ asio::awaitable<void> Session::run() {
     });
   }
   for (Next next = Next::another; next == Next::another; first_ = false) {
-    if (!co_await wait_for_bytes()) break;
+    bool const there = co_await wait_for_bytes();
+    if (!there) break;
     next = co_await serve_one();
   }
   co_await identification_.settled();
@@ -88,7 +89,8 @@ void Session::over_the_users_limit() {
 asio::awaitable<bool> Session::wait_for_bytes() {
   if (!first_ && client_.buffered().empty()) {
     watchdog_.expires_after(gateway_.idle_timeout());
-    if (co_await client_.fill()) co_return false;
+    auto const code = co_await client_.fill();
+    if (code) co_return false;
   }
   started_ = Clock::now();
   watchdog_.expires_after(gateway_.limits().header_timeout);
@@ -100,14 +102,15 @@ asio::awaitable<Session::Next> Session::serve_one() {
   auto const &limits = gateway_.limits();
   auto const read = co_await read_request(client_, parser, {limits.header_bytes, limits.body_bytes});
   watchdog_.disarm();
-  if (forced_refusal_) co_return co_await refuse({*forced_refusal_, ""}, parser);
-  if (!read) co_return co_await refuse(read.error(), parser);
+  if (forced_refusal_) co_return co_await refuse(parser, *forced_refusal_);
+  if (!read && read.error().silent && !first_) co_return Next::none;
+  if (!read) co_return co_await refuse(parser, read.error().reason, read.error().detail);
   if (parser.raw().version == 10 && parser.is_done() && !client_.buffered().empty()) {
-    co_return co_await refuse({Reason::data_after_http10, ""}, parser);
+    co_return co_await refuse(parser, Reason::data_after_http10);
   }
   auto who = co_await identification_.look_at_request();
   if (who && !ticket_.claim(who->socket_uid)) {
-    co_return co_await refuse({Reason::limit_connections_per_uid, ""}, parser);
+    co_return co_await refuse(parser, Reason::limit_connections_per_uid);
   }
   co_return co_await decide_and_act(parser, gateway_.snapshot(), std::move(who));
 }
@@ -115,7 +118,7 @@ asio::awaitable<Session::Next> Session::serve_one() {
 asio::awaitable<Session::Next> Session::decide_and_act(RequestParser &parser, Gateway::Snapshot snapshot,
                                                        AttributionResult who) {
   auto request = canonicalize(*snapshot.policy, parser.raw());
-  if (!request) co_return co_await refuse({request.error().reason, request.error().detail}, parser);
+  if (!request) co_return co_await refuse(parser, request.error().reason, request.error().detail);
 
   RequestEvent event = gateway_.new_event(flow_, snapshot.mode);
   event.raw = parser.raw();
@@ -165,7 +168,8 @@ asio::awaitable<Session::Next> Session::forward_request(RequestParser &parser, R
   ForwardOptions const options{flow_.original, gateway_.idle_timeout(),
                                response_timeout(*event.request, gateway_.idle_timeout()), may_share};
   auto const &alive = gateway_.parts().client_alive;
-  auto const result = co_await forward(client_, parser, gateway_.pool(), options, [this, &alive] { return alive(flow_); });
+  ClientAlive const still_there = [this, &alive] { return alive(flow_); };
+  auto const result = co_await forward(client_, parser, gateway_.pool(), options, still_there);
   *answering = nullptr;
   early.cancel();
   event.status = result.status;
@@ -188,8 +192,7 @@ asio::awaitable<Session::Next> Session::forward_request(RequestParser &parser, R
 }
 
 // What could not be read as a request, or came over a limit: answered when it has a status, reported always.
-asio::awaitable<Session::Next> Session::refuse(Refusal why, RequestParser &parser) {
-  if (why.silent && !first_) co_return Next::none;
+asio::awaitable<Session::Next> Session::refuse(RequestParser &parser, Reason reason, std::string detail) {
   RequestEvent event = gateway_.new_event(flow_, gateway_.mode());
   if (!parser.raw().method.empty()) event.raw = parser.raw();
   co_await identification_.settled();
@@ -200,12 +203,12 @@ asio::awaitable<Session::Next> Session::refuse(Refusal why, RequestParser &parse
       event.unattributed = who->error().reason;
     }
   }
-  event.failure = why.reason;
-  event.failure_detail = why.detail;
+  event.failure = reason;
+  event.failure_detail = std::move(detail);
   event.action = Action::block;
-  event.status = info(why.reason).status;
+  event.status = info(reason).status;
   report(event);
-  if (event.status != 0) co_await answer(event, name(why.reason), parser.raw().method);
+  if (event.status != 0) co_await answer(event, name(reason), parser.raw().method);
   co_return Next::none;
 }
 
@@ -219,7 +222,9 @@ asio::awaitable<void> Session::answer(RequestEvent const &event, std::string_vie
   reply.head = method == "HEAD";
   reply.date = event.time;
   watchdog_.expires_after(kLinger);
-  if (!co_await client_.write(to_http(reply))) co_await close_lingering(client_);
+  std::string const text = to_http(reply);
+  auto const code = co_await client_.write(text);
+  if (!code) co_await close_lingering(client_);
 }
 
 void Session::report(RequestEvent &event) {
