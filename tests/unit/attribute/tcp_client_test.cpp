@@ -20,45 +20,6 @@ namespace {
 
 using TcpClient = LiveHost;
 
-Reason reason_of(AttributionResult const &result) {
-  return result ? Reason::unattributed : result.error().reason;
-}
-
-#define ASSERT_NAMED(result) \
-  ASSERT_TRUE(result) << name((result).error().reason) << ": " << (result).error().detail
-#define EXPECT_NOBODY(result, why)              \
-  EXPECT_EQ(name(reason_of(result)), name(why)) \
-      << ((result) ? (result)->holders[0]->process.comm : (result).error().detail)
-
-void send_descriptor(int channel, int fd) {
-  char byte = 0;
-  iovec part{&byte, 1};
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof fd)] = {};
-  msghdr message{};
-  message.msg_iov = &part;
-  message.msg_iovlen = 1;
-  message.msg_control = control;
-  message.msg_controllen = sizeof control;
-  auto *header = CMSG_FIRSTHDR(&message);
-  header->cmsg_level = SOL_SOCKET;
-  header->cmsg_type = SCM_RIGHTS;
-  header->cmsg_len = CMSG_LEN(sizeof fd);
-  std::memcpy(CMSG_DATA(header), &fd, sizeof fd);
-  if (::sendmsg(channel, &message, 0) != 1) ::_exit(97);
-}
-
-void receive_descriptor(int channel) {
-  char byte = 0;
-  iovec part{&byte, 1};
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
-  msghdr message{};
-  message.msg_iov = &part;
-  message.msg_iovlen = 1;
-  message.msg_control = control;
-  message.msg_controllen = sizeof control;
-  if (::recvmsg(channel, &message, 0) != 1 || !CMSG_FIRSTHDR(&message)) ::_exit(97);
-}
-
 TEST_F(TcpClient, PeerCredentialsAreEmpty) {
   Child child([&](auto ready) {
     connect_here();
