@@ -106,6 +106,12 @@ void become(uid_t uid, gid_t gid) {
       "become");
 }
 
+pid_t fork_with_me() {
+  auto const pid = ::fork();
+  if (pid == 0) ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  return pid;
+}
+
 void run(std::string const &file, std::string const &argument) {
   ::execl(file.c_str(), file.c_str(), argument.c_str(), static_cast<char *>(nullptr));
   die_unless(false, file.c_str());

@@ -41,6 +41,8 @@ class Child {
 
 [[noreturn]] void pause_forever();
 void become(uid_t uid, gid_t gid);  // all of the real, effective and saved ids; no supplementary groups
+// fork(2) in a child; what is forked ends with it.
+pid_t fork_with_me();
 // `file` with two arguments and no descriptor closed but those marked so.
 [[noreturn]] void run(std::string const &file, std::string const &argument);
 void send_descriptor(int channel, int fd);  // in a child

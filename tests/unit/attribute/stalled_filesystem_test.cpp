@@ -161,26 +161,27 @@ class StalledFilesystem : public LiveHost {
 
   std::filesystem::path mount_;
   std::optional<Child> server_;
+  std::optional<Child> victim_;  // ends after the server: until then it may wait for it, beyond SIGKILL
 };
 
 TEST_F(StalledFilesystem, UnderTheExecutableProvesNothing) {
-  Child victim([&](auto) {
+  victim_.emplace([&](auto) {
     if (::chdir(mount_.c_str()) != 0) ::_exit(97);
     connect_here();
     run(mount_ / "program", "1000");
   });
-  victim.wait_exec();
+  victim_->wait_exec();
   auto const flow = accept();
   stall();
   auto const result = beside_another(flow);
   if (!result) return;  // it may cost the client its name
-  EXPECT_EQ(result->holders[0]->process.id.tgid, victim.pid());
+  EXPECT_EQ(result->holders[0]->process.id.tgid, victim_->pid());
   ASSERT_TRUE(result->holders[0]->process.executable);
   EXPECT_FALSE(result->holders[0]->process.executable->proven());
 }
 
 TEST_F(StalledFilesystem, UnderTheArgumentsAndTheDirectoryDelaysNobody) {
-  Child victim([&](auto ready) {
+  victim_.emplace([&](auto ready) {
     int const file = ::open((mount_ / "program").c_str(), O_RDONLY);
     // Over the page with the program's own arguments, which this process does not read again. It is not
     // touched, so that whoever reads it has to ask the file system.
@@ -196,12 +197,12 @@ TEST_F(StalledFilesystem, UnderTheArgumentsAndTheDirectoryDelaysNobody) {
     ready();
     pause_forever();
   });
-  victim.wait_ready();
+  victim_->wait_ready();
   auto const flow = accept();
   stall();
   auto const result = beside_another(flow);
   if (!result) return;
-  EXPECT_EQ(result->holders[0]->process.id.tgid, victim.pid());
+  EXPECT_EQ(result->holders[0]->process.id.tgid, victim_->pid());
   EXPECT_TRUE(result->holders[0]->process.args.empty());
 }
 

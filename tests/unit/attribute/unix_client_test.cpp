@@ -34,11 +34,16 @@ TEST_F(UnixClient, IsNamedByItsPeerCredentials) {
 TEST_F(UnixClient, CannotBorrowSu) {
   Child child([&](auto) {
     become(33, 33);
-    connect_unix();
-    if (::fork() == 0) pause_forever();  // this one would send the request
+    int const fd = connect_unix();
+    if (fork_with_me() == 0) {  // this one would send the request
+      if (::dup2(fd, 3) != 3 || ::close_range(4, ~0u, 0) != 0) ::_exit(97);
+      pause_forever();
+    }
     int terminal = -1;
     int other = -1;
-    if (::openpty(&terminal, &other, nullptr, nullptr, nullptr) != 0 || ::dup2(other, 0) != 0) ::_exit(97);
+    if (::openpty(&terminal, &other, nullptr, nullptr, nullptr) != 0 || ::dup2(other, 0) != 0 ||
+        ::dup2(other, 1) != 1)
+      ::_exit(97);
     run("/usr/bin/su", "root");  // waits for a password
   });
   child.wait_exec();
@@ -64,7 +69,7 @@ TEST_F(UnixClient, ThatRunsASetuidProgramIsNotWhoConnected) {
 TEST_F(UnixClient, WithASecondHolderIsNobody) {
   Child child([&](auto ready) {
     connect_unix();
-    if (::fork() == 0) {
+    if (fork_with_me() == 0) {
       ready();
       pause_forever();
     }
