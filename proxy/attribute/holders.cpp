@@ -94,11 +94,11 @@ std::optional<std::vector<HolderSearch::Candidate>> HolderSearch::candidates(std
       continue;
     }
     if (passed(deadline)) return std::nullopt;
-    auto places = process->dir.find_sockets({&inode, 1}, deadline);
-    if (!places) return std::nullopt;
-    if (places->empty()) continue;
-    process->last_path = places->front().path;
-    found.push_back({pid, std::move(places->front())});
+    auto place = process->dir.find_socket(inode, deadline);
+    if (!place) return std::nullopt;
+    if (!*place) continue;
+    process->last_path = (*place)->path;
+    found.push_back({pid, std::move(**place)});
   }
   return found;
 }

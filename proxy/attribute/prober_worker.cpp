@@ -16,7 +16,7 @@
 namespace imdsgate {
 namespace {
 
-constexpr std::size_t kDescriptorsPerProcess = 4;
+constexpr std::size_t kDescriptorsPerProcess = 5;
 
 // How many processes may be kept open, after raising the limit to what it may be.
 std::size_t cache_limit() {

@@ -72,6 +72,8 @@ TEST_F(AttributeBench, KnownProcess) {
   for (int i = 0; i < 199; ++i) {
     children_.emplace_back([](auto ready) {
       ready();
+      ::close_range(13, ~0u, 0);  // ten descriptors, as a small daemon has, and not those of all before it
+      for (int fd = 3; fd < 13; ++fd) ::dup2(0, fd);
       pause_forever();
     });
     children_.back().wait_ready();

@@ -199,6 +199,41 @@ TEST_F(TcpClient, ReceiverOfThePassedDescriptorIsFound) {
   ::close(pair[1]);
 }
 
+TEST_F(TcpClient, ReceiverThatWasKnownToHoldNothingIsFound) {
+  int pair[2], go[2];
+  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+  ASSERT_EQ(::pipe2(go, O_CLOEXEC), 0);
+  Child receiver([&](auto ready) {
+    receive_descriptor(pair[1]);
+    ready();
+    pause_forever();
+  });
+  Child connector([&](auto ready) {
+    int const fd = connect_here();
+    char byte = 0;
+    if (::read(go[0], &byte, 1) != 1) ::_exit(97);
+    send_descriptor(pair[0], fd);
+    ready();
+    pause_forever();
+  });
+  auto const flow = accept();
+  // Long enough for both workers to have looked at the receiver and to trust that it has not run since.
+  auto const until = std::chrono::steady_clock::now() + std::chrono::milliseconds(200);
+  while (std::chrono::steady_clock::now() < until) {
+    for (auto const &result : attribute_all({flow, flow})) {
+      ASSERT_NAMED(result);
+      ASSERT_EQ(result->holder_pids, std::vector<pid_t>{connector.pid()});
+    }
+  }
+  ASSERT_EQ(::write(go[1], "g", 1), 1);
+  receiver.wait_ready();
+  for (auto const &result : attribute_all({flow, flow})) {
+    ASSERT_NAMED(result);
+    EXPECT_EQ(result->holder_pids.size(), 2u);
+  }
+  for (int const fd : {pair[0], pair[1], go[0], go[1]}) ::close(fd);
+}
+
 TEST_F(TcpClient, WithATranslatedPortIsNamedThroughConntrack) {
   // Two sockets on one source port, to two addresses that are redirected to one listener: the second one's
   // port is translated.
