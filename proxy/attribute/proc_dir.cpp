@@ -276,8 +276,11 @@ Answered<std::optional<SocketPlace>> ProcDir::find_socket(std::uint64_t inode, D
   };
   if (remembered_.valid) return among(remembered_.sockets);
   Refusal const late{Reason::walk_timeout, "not all descriptors could be looked at in time"};
-  auto const when = std::chrono::steady_clock::now();
+  auto when = std::chrono::steady_clock::now();
   auto run = threads_ == 1 ? run_so_far() : std::string();
+  // Read again too soon to be trusted, and still the same: it has stood since then, or questions that come
+  // faster than the ticks would never see it old enough.
+  if (!run.empty() && run == remembered_.run) when = remembered_.when;
   remembered_ = {};
   if (run.empty()) {
     auto const places = find_sockets({&inode, 1}, deadline);
