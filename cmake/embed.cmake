@@ -7,4 +7,5 @@ foreach(file IN LISTS FILES)
   string(APPEND text "    {\"${name}\", R\"__EMBED__(${content})__EMBED__\"},\n")
 endforeach()
 string(APPEND text "    {\"\", \"\"},\n};\n}  // namespace\n\nstd::optional<std::string_view> embedded(std::string_view name) {\n  for (auto const &[key, content] : kFiles) {\n    if (key == name && !key.empty()) return content;\n  }\n  return std::nullopt;\n}\n\nstd::vector<std::string_view> embedded_names(std::string_view prefix) {\n  std::vector<std::string_view> names;\n  for (auto const &[key, content] : kFiles) {\n    if (!key.empty() && key.starts_with(prefix)) names.push_back(key);\n  }\n  return names;\n}\n}  // namespace imdsgate\n")
-file(CONFIGURE OUTPUT ${OUT} CONTENT "@text@" @ONLY)
+# Not file(CONFIGURE): it would take the @PLACEHOLDERS@ of the data for variables.
+file(WRITE ${OUT} "${text}")

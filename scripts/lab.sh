@@ -6,6 +6,7 @@
 #
 #   lab.sh up NAME                 makes it, prints its directory
 #   lab.sh serve NAME [OPTION…]    starts tests/fakes/imds.py in the cloud, prints its pid once it listens
+#   lab.sh daemon NAME LOG -- CMD… starts CMD in the host namespace, prints its pid once it is READY (sd_notify)
 #   lab.sh exec NAME [--cloud] [--user UID[:GID]] [--cgroup C] -- CMD…
 #   lab.sh down NAME               ends what runs in it and removes everything; no error when there is no such lab
 #   lab.sh run [--serve "OPTION…"] -- CMD…   a lab of its own around one command in the host namespace (LAB is its name)
@@ -134,6 +135,32 @@ serve() {
   echo "$pid" | tee "$directory/cloud.pid"
 }
 
+# As a service manager starts a Type=notify unit.
+start_daemon() {
+  local log=$1
+  shift 2
+  enter --cgroup daemon -- /usr/bin/python3 - "$directory/notify" "$log" "$@" <<'PY'
+import os, select, socket, subprocess, sys
+path, log, *command = sys.argv[1:]
+notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+if os.path.exists(path):
+    os.unlink(path)
+notify.bind(path)
+with open(log, "ab") as file:
+    daemon = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True,
+                              env={**os.environ, "NOTIFY_SOCKET": path})
+pidfd = os.pidfd_open(daemon.pid)
+while True:
+    readable, _, _ = select.select([notify, pidfd], [], [], 30)
+    if notify in readable and b"READY=1" in notify.recv(4096).split(b"\n"):
+        print(daemon.pid)
+        sys.exit(0)
+    if notify not in readable:
+        with open(log, errors="replace") as file:
+            sys.exit(f"lab.sh: {command[0]} did not get ready:\n{file.read()[-2000:]}")
+PY
+}
+
 # Ends every process of the lab and returns when the kernel says that the cgroup is empty.
 end_processes() {
   /usr/bin/python3 - "$group" <<'PY'
@@ -195,10 +222,14 @@ shift || true
 case $command in
   up) up "${1-}" ;;
   down) down "${1-}" ;;
-  serve | exec)
+  serve | exec | daemon)
     select_lab "${1-}"
     shift
-    if [[ $command == serve ]]; then serve "$@"; else enter "$@"; fi
+    case $command in
+      serve) serve "$@" ;;
+      exec) enter "$@" ;;
+      daemon) start_daemon "$@" ;;
+    esac
     ;;
   run) run "$@" ;;
   *)

@@ -37,9 +37,14 @@ bool has_session_token(RawRequest const &raw) {
          });
 }
 
-PathClass highest_class(Policy const &policy, std::string_view method, std::vector<Reading> const &all) {
+// An ambiguous target that is longer than any service has is not worth its readings: it gets the highest
+// class there is, so that nobody can make the loop work through them.
+constexpr std::size_t kLongestRead = 2048;
+
+PathClass highest_class(Policy const &policy, std::string_view method, Target const &target, bool ambiguous) {
+  if (ambiguous && target.path.size() + target.query.size() > kLongestRead) return PathClass::credentials;
   auto highest = PathClass::general;
-  for (auto const &reading : all) {
+  for (auto const &reading : readings(target)) {
     highest = std::max(highest, policy.catalogue->classify(method, reading));
   }
   return highest;
@@ -53,18 +58,17 @@ boost::system::result<MetadataRequest, Meaningless> canonicalize(Policy const &p
   if (auto trap = field_trap(raw)) return *std::move(trap);
 
   auto const target = split_target(raw.target);
-  auto all = readings(target);
   MetadataRequest request;
   request.method = raw.method;
   request.target = raw.target;
+  request.path = canonical_path(target.path);
+  request.query = decode_query(target.query);
   request.host = std::string(raw.field("host").value_or(""));
   if (auto const agent = raw.field("user-agent")) request.user_agent = *agent;
   request.provider = policy.provider;
-  request.path_class = highest_class(policy, raw.method, all);
   // No agent sends raw control bytes or spaces in a query either, and a request line is parted at spaces.
   request.ambiguous = ambiguous_path(target.path) || std::ranges::any_of(target.query, control_byte);
-  request.path = std::move(all.front().path);
-  request.query = std::move(all.front().query);
+  request.path_class = highest_class(policy, raw.method, target, request.ambiguous);
   if (policy.provider == Provider::ec2) {
     request.token_request = request.method == "PUT" && request.path == "/latest/api/token";
     request.imds_version =

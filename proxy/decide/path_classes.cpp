@@ -85,15 +85,30 @@ PathCatalogue PathCatalogue::parse(std::string const &text) {
   return std::move(reader.catalogue);
 }
 
-std::shared_ptr<PathCatalogue const> PathCatalogue::shipped(Provider provider) {
+namespace {
+std::shared_ptr<PathCatalogue const> load(Provider provider) {
   auto const name = "config/catalog/" + std::string(to_string(provider)) + ".yaml";
   auto const text = embedded(name);
   if (!text) throw std::runtime_error(name + " is not built in");
   try {
-    return std::make_shared<PathCatalogue const>(parse(std::string(*text)));
+    return std::make_shared<PathCatalogue const>(PathCatalogue::parse(std::string(*text)));
   } catch (std::exception const &problem) {
     throw std::runtime_error(name + ": " + problem.what());
   }
+}
+}  // namespace
+
+// The same for every policy of the process, so each is read once.
+std::shared_ptr<PathCatalogue const> PathCatalogue::shipped(Provider provider) {
+  static auto const ec2 = load(Provider::ec2);
+  static auto const gce = load(Provider::gce);
+  static auto const azure = load(Provider::azure);
+  switch (provider) {
+    case Provider::ec2: return ec2;
+    case Provider::gce: return gce;
+    case Provider::azure: return azure;
+  }
+  __builtin_unreachable();
 }
 
 std::shared_ptr<PathCatalogue const> PathCatalogue::every_cloud() {

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <boost/url/grammar/hexdig_chars.hpp>
 #include <boost/url/params_view.hpp>
-#include <boost/url/parse_query.hpp>
 #include <boost/url/pct_string_view.hpp>
 #include <boost/url/rfc/pchars.hpp>
 
@@ -111,7 +110,7 @@ QueryParameters decode_query(std::string_view query) {
   auto const legal = escape_illegal(query);
   urls::encoding_opts options;
   options.space_as_plus = true;
-  for (auto const parameter : urls::params_view(urls::parse_query(legal).value(), options)) {
+  for (auto const parameter : urls::params_view(legal, options)) {
     parameters.emplace_back(parameter.key, parameter.value);
   }
   return parameters;
@@ -149,7 +148,9 @@ std::vector<Reading> readings(Target const &target) {
     std::string path(target.path);
     for (int round = 0; round <= kDecodings; ++round) {
       add_spellings(all, path, query);
-      path = percent_decode(path);
+      auto next = percent_decode(path);
+      if (next == path) break;
+      path = std::move(next);
     }
   }
   return all;

@@ -8,6 +8,7 @@
 #include <boost/asio/detached.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <boost/json/value_from.hpp>
 #include <csignal>
 #include <iostream>
 
@@ -61,7 +62,7 @@ class Daemon {
   Settings settings_;
   PolicySet policies_;
   asio::io_context loop_{1};
-  Worker worker_{1};
+  std::optional<Worker> worker_;  // its thread starts after the prober was forked
   asio::signal_set signals_{loop_, SIGTERM, SIGINT, SIGHUP};
   asio::steady_timer tick_timer_{loop_};
   Metrics metrics_{IMDSGATE_VERSION};
@@ -94,7 +95,7 @@ Result<void> Daemon::start_up() {
     return flow.transport == Transport::unix_socket || sock_diag_->find_tcp(flow.client, flow.original).has_value();
   };
   gateway_.emplace(std::move(parts), settings_, policies_);
-  interception_.emplace(*gateway_, worker_, settings_, metrics_, [this](Lifecycle what, bool alert, std::string message) {
+  interception_.emplace(*gateway_, *worker_, settings_, metrics_, [this](Lifecycle what, bool alert, std::string message) {
     announce(what, alert, std::move(message));
   });
   if (auto listening = interception_->open_listeners(inherited_listeners()); !listening) return listening;
@@ -105,20 +106,23 @@ Result<void> Daemon::start_up() {
 Result<void> Daemon::open_parts() {
   auto host = read_host_info(settings_.provider);
   if (!host) return host.error();
-  auto reporter = Reporter::open(sink_options(settings_.sinks), std::move(host.value()), metrics_);
-  if (!reporter) return reporter.error();
-  reporter_ = std::move(reporter.value());
   auto diag = SockDiag::open();
   if (!diag) return diag.error();
   sock_diag_.emplace(std::move(diag.value()));
   auto prober = ProberClient::spawn(loop_.get_executor(), {});
   if (!prober) return prober.error();
   prober_ = std::move(prober.value());
-  prober_->on_replaced([this](std::string why) {
+  prober_->on_replaced([this](std::string const &why) {
     metrics_.count_prober_replaced();
-    announce(Lifecycle::prober_replaced, false, std::move(why));
+    announce(Lifecycle::prober_replaced, false, why);
   });
-  return drop_prober_capabilities();
+  if (auto alone = look_for_foreign_rules(settings_); !alone) return alone;
+  if (auto dropped = drop_prober_capabilities(); !dropped) return dropped;
+  worker_.emplace(1);
+  auto reporter = Reporter::open(sink_options(settings_.sinks), std::move(host.value()), metrics_);
+  if (!reporter) return reporter.error();
+  reporter_ = std::move(reporter.value());
+  return {};
 }
 
 Result<void> Daemon::open_control_and_metrics() {
@@ -225,7 +229,7 @@ asio::awaitable<json::object> Daemon::set_mode(Mode mode, ControlPeer peer) {
 asio::awaitable<json::object> Daemon::reload(std::optional<ControlPeer> peer) {
   auto const path = options_.configuration;
   bool const named = options_.named;
-  auto loaded = co_await run_on(worker_, [path, named] { return load_configuration(path, named); });
+  auto loaded = co_await run_on(*worker_, [path, named] { return load_configuration(path, named); });
   if (options_.mode) loaded.settings.mode = *options_.mode;
   metrics_.count_reload(loaded.ok());
   json::object reply;
@@ -310,7 +314,7 @@ int run_daemon(RunOptions const &options) {
   auto lock = InstanceLock::take(configuration.settings.control_socket);
   if (!lock) return fail(lock.error().detail);
   if (options.netns) {
-    if (auto entered = enter_netns(*options.netns); !entered) return fail(entered.error().detail);
+    if (auto entered = enter_network_namespace(*options.netns); !entered) return fail(entered.error().detail);
   }
   if (auto const missing = missing_capabilities(capabilities_of_a_run(configuration.settings)); !missing.empty()) {
     for (auto const &line : missing) fail(line);

@@ -54,6 +54,7 @@ class Gateway {
   std::chrono::milliseconds idle_timeout() const { return idle_timeout_; }
   Parts const &parts() const { return parts_; }
   UpstreamPool &pool() { return pool_; }
+  UpstreamPool const &pool() const { return pool_; }
   unsigned sessions() const { return admission_.open(); }
   RequestEvent new_event(Flow const &flow, Mode mode) const;  // with its time and id
 

@@ -1,5 +1,6 @@
 #include "gateway/interception.hpp"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <boost/asio/as_tuple.hpp>
@@ -7,8 +8,9 @@
 #include <boost/asio/detached.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
-#include "attribute/sock_diag.hpp"
 #include "gateway/own_cgroup.hpp"
+#include "gateway/start_up.hpp"
+#include "intercept/listening.hpp"
 
 namespace imdsgate {
 
@@ -18,6 +20,26 @@ namespace {
 
 constexpr auto kLookForDrift = std::chrono::seconds(10);
 constexpr auto kWait = asio::as_tuple(asio::use_awaitable);
+
+// A redirect must not lead to somebody else: of those the kernel knows to listen on the port, the one on this very
+// address, and none on the wildcard, must be the socket behind `fd`.
+Result<void> listens_here(Endpoint const &endpoint, int fd) {
+  struct stat own {};
+  if (::fstat(fd, &own) != 0) return Error{Errc::system, "fstat of the listener"};
+  auto const listening = listening_sockets(endpoint.port);
+  if (!listening) return listening.error();
+  bool found = false;
+  for (auto const &socket : *listening) {
+    bool const here = socket.address == endpoint.address;
+    bool const everywhere = socket.address == Address{} || socket.address == Address::from_v4({});
+    if (here && socket.inode == own.st_ino) found = true;
+    if ((here || everywhere) && socket.inode != own.st_ino) {
+      return Error{Errc::refused, "uid " + std::to_string(socket.uid) + " listens on " + endpoint.to_string() + " too"};
+    }
+  }
+  if (!found) return Error{Errc::refused, "the kernel does not list the listener on " + endpoint.to_string()};
+  return {};
+}
 
 Address loopback(bool ipv6) { return Address::parse(ipv6 ? "::1" : "127.0.0.1").value(); }
 
@@ -100,32 +122,19 @@ Result<void> Interception::listen_on_interfaces() {
 }
 
 FirewallSpec Interception::spec(bool redirect, bool fence) const {
-  FirewallSpec spec;
-  spec.endpoints = settings_.endpoints;
-  spec.listen_port = settings_.listen_port;
+  FirewallSpec spec = firewall_spec(settings_);
   for (auto const &entry : addresses_.listenable) {
     if (on_interfaces_.contains({entry.address, settings_.listen_port})) spec.interfaces.push_back(entry);
   }
-  spec.exemption = {settings_.mark, settings_.mark_mask, ::geteuid(), own_cgroup()};
+  spec.exemption.uid = ::geteuid();
+  spec.exemption.cgroup = own_cgroup();
   spec.redirect = redirect;
   spec.fence = fence;
-  switch (settings_.backend) {
-    case Backend::automatic: break;
-    case Backend::nft: spec.backend = FirewallBackend::nft; break;
-    case Backend::legacy: spec.backend = FirewallBackend::legacy; break;
-  }
   return spec;
 }
 
 Result<void> Interception::arm(Mode mode) {
   auto const wanted = spec(true, mode == Mode::enforce);
-  auto foreign = scan_foreign_rules(wanted);
-  if (!foreign) return foreign.error();
-  if (!foreign->empty() && settings_.existing == Existing::refuse) {
-    std::string text = "other rules speak of guarded addresses (`existing: ignore` arms beside them):";
-    for (auto const &rule : *foreign) text += "\n  " + rule.where + ": " + rule.rule;
-    return Error{Errc::refused, std::move(text)};
-  }
   if (auto applied = apply_firewall(wanted); !applied) return applied;
   redirect_ = true;
   fence_ = wanted.fence;

@@ -69,6 +69,7 @@ class SpawnAttributes {
   }
   void connect(int fd, int to) { ::posix_spawn_file_actions_adddup2(&actions_, fd, to); }
   Result<pid_t> spawn(std::vector<std::string> const &argv) {
+    ::posix_spawn_file_actions_addclosefrom_np(&actions_, STDERR_FILENO + 1);
     std::vector<char *> arguments;
     for (auto const &argument : argv) arguments.push_back(const_cast<char *>(argument.c_str()));
     arguments.push_back(nullptr);

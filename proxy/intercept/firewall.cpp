@@ -42,7 +42,7 @@ Result<std::optional<FirewallFamily>> open_if_there(FirewallBackend backend, boo
     }
     if (!*available) return std::optional<FirewallFamily>();
   }
-  return std::optional(FirewallFamily(std::move(*xtables)));
+  return std::optional(FirewallFamily(std::move(*xtables), false));
 }
 
 // As above, for the backend that is to be used: a family that cannot be had is an error, or a note.
@@ -53,7 +53,7 @@ Result<std::optional<FirewallFamily>> open_wanted(FirewallSpec const &spec, Fire
     return std::optional<FirewallFamily>();
   }
   auto xtables = Xtables::open(backend, ipv6);
-  if (xtables) return std::optional(FirewallFamily(std::move(*xtables)));
+  if (xtables) return std::optional(FirewallFamily(std::move(*xtables), true));
   if (!ipv6) return xtables.error();
   if (!has_endpoint(spec, true)) return std::optional<FirewallFamily>();
   if (spec.fence)

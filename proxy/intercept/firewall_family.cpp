@@ -31,8 +31,12 @@ std::string restore_input(SavedRules const &saved, std::vector<OwnTable> wanted)
 
 }  // namespace
 
+Result<SavedRules> FirewallFamily::save() const {
+  return in_use_ ? xtables_.save(kOwnTables) : xtables_.save();
+}
+
 Result<std::vector<OwnTable>> FirewallFamily::present() const {
-  auto const saved = xtables_.save();
+  auto const saved = save();
   if (!saved) return saved.error();
   return own_parts(*saved);
 }
@@ -78,7 +82,7 @@ Result<void> FirewallFamily::attempt(std::vector<OwnTable> const &wanted) {
   std::string failed;
   Result<void> restored = boost::system::in_place_value;
   for (int i = 0; i < kAttempts; ++i) {
-    auto const saved = xtables_.save();
+    auto const saved = save();
     if (!saved) return saved.error();
     if (!std::exchange(remembered_, true)) before_ = own_parts(*saved);
     auto marked = wanted;
@@ -120,7 +124,7 @@ Result<void> FirewallFamily::become(std::vector<OwnTable> wanted) {
 
 Result<void> FirewallFamily::put_back() {
   if (!remembered_) return {};
-  auto const saved = xtables_.save();
+  auto const saved = save();
   if (!saved) return saved.error();
   auto const now = own_parts(*saved);
   bool const same = std::ranges::equal(now, before_, [](OwnTable const &left, OwnTable const &right) {

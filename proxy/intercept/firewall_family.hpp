@@ -15,7 +15,8 @@ inline constexpr std::string_view kOwnTables[] = {"nat", "filter"};
 
 class FirewallFamily {
  public:
-  explicit FirewallFamily(Xtables xtables) : xtables_(std::move(xtables)) {}
+  // in_use: this backend is the one that is used here, so that asking for a legacy table does no harm.
+  FirewallFamily(Xtables xtables, bool in_use) : xtables_(std::move(xtables)), in_use_(in_use) {}
   std::string name() const { return xtables_.name(); }
 
   // What of the tables is ours now, a part for each of kOwnTables.
@@ -30,11 +31,13 @@ class FirewallFamily {
 
  private:
   using Made = std::map<std::string, std::pair<bool, bool>>;  // table → we made (the table, its base chain)
+  Result<SavedRules> save() const;
   Result<void> attempt(std::vector<OwnTable> const &wanted);
   Result<void> remember_made(std::vector<OwnTable> &wanted, SavedRules const &saved);
   Result<void> tidy(std::vector<OwnTable> const &wanted);
 
   Xtables xtables_;
+  bool in_use_;
   bool remembered_ = false;
   std::vector<OwnTable> before_;
   Made made_;

@@ -19,11 +19,12 @@ void append(std::vector<ForeignRule> &to, std::vector<ForeignRule> from) {
 
 // One backend's view of one family; empty where its programs are not installed, since then nobody used them
 // here or nft shows what they left.
-Result<SavedRules> saved_rules(FirewallBackend backend, bool ipv6) {
+Result<SavedRules> saved_rules(FirewallBackend backend, bool ipv6, bool in_use) {
+  static constexpr std::string_view kTables[] = {"raw", "mangle", "nat", "filter", "security"};
   if (ipv6 && !has_ipv6()) return SavedRules{};
   auto const xtables = Xtables::open(backend, ipv6);
   if (!xtables) return SavedRules{};
-  return xtables->save();
+  return in_use ? xtables->save(kTables) : xtables->save();
 }
 
 Result<std::string> output_of(std::vector<std::string> argv) {
@@ -43,7 +44,7 @@ Result<void> scan_nf_tables(FirewallSpec const &spec, std::vector<ForeignRule> &
   if (!*available) return {};
   SavedRules saved[2];
   for (bool const ipv6 : {false, true}) {
-    auto rules = saved_rules(FirewallBackend::nft, ipv6);
+    auto rules = saved_rules(FirewallBackend::nft, ipv6, true);
     if (!rules) return rules.error();
     saved[ipv6] = std::move(*rules);
     append(found, foreign_rules_of_tables(saved[ipv6], ipv6 ? "ip6tables-nft" : "iptables-nft",
@@ -72,8 +73,10 @@ Result<void> scan_nf_tables(FirewallSpec const &spec, std::vector<ForeignRule> &
 Result<std::vector<ForeignRule>> scan_foreign_rules(FirewallSpec const &spec) {
   std::vector<ForeignRule> found;
   if (auto scanned = scan_nf_tables(spec, found); !scanned) return scanned.error();
+  auto const backend = spec.backend ? Result<FirewallBackend>(*spec.backend) : default_backend();
+  bool const in_use = backend && *backend == FirewallBackend::legacy;
   for (bool const ipv6 : {false, true}) {
-    auto const saved = saved_rules(FirewallBackend::legacy, ipv6);
+    auto const saved = saved_rules(FirewallBackend::legacy, ipv6, in_use);
     if (!saved) return saved.error();
     append(found, foreign_rules_of_tables(*saved, ipv6 ? "ip6tables-legacy" : "iptables-legacy",
                                           of_family(spec, ipv6)));

@@ -1,99 +1,18 @@
 // nft -j's rules as RuleFacts. Source: libnftables-json(5).
 #include <algorithm>
 #include <boost/json.hpp>
-#include <map>
-#include <set>
-#include <tuple>
 
 #include "intercept/foreign_rules.hpp"
+#include "intercept/foreign_rules_ruleset.hpp"
 
 namespace imdsgate {
 namespace {
 
+using nft::at;
+using nft::Ruleset;
+using nft::text_at;
+using nft::walk;
 namespace json = boost::json;
-using TableKey = std::pair<std::string, std::string>;           // family, table
-using Key = std::tuple<std::string, std::string, std::string>;  // family, table, chain or set
-
-std::string text_at(json::object const &object, std::string_view key) {
-  auto const *value = object.if_contains(key);
-  return value != nullptr && value->is_string() ? std::string(value->get_string()) : std::string();
-}
-
-json::value const *at(json::value const &value, std::string_view key) {
-  auto const *object = value.if_object();
-  return object == nullptr ? nullptr : object->if_contains(key);
-}
-
-// Calls `visit` for every value in the tree.
-template <class Visit>
-void walk(json::value const &value, Visit const &visit) {
-  visit(value);
-  if (auto const *array = value.if_array()) {
-    for (auto const &each : *array) walk(each, visit);
-  } else if (auto const *object = value.if_object()) {
-    for (auto const &each : *object) walk(each.value(), visit);
-  }
-}
-
-// Everything in the ruleset that rules refer to.
-struct Ruleset {
-  std::map<Key, json::value const *> sets;  // named sets and maps: their elements
-  std::map<Key, std::string> hooks;         // base chains
-  std::map<Key, std::set<std::string>> jumps;
-  std::vector<json::object const *> rules;
-};
-
-Ruleset read_ruleset(json::array const &items) {
-  Ruleset ruleset;
-  for (auto const &item : items) {
-    for (auto const kind : {"set", "map"}) {
-      auto const *set = at(item, kind);
-      if (set == nullptr || !set->is_object()) continue;
-      auto const &object = set->get_object();
-      Key const key{text_at(object, "family"), text_at(object, "table"), text_at(object, "name")};
-      ruleset.sets[key] = object.if_contains("elem");
-    }
-    if (auto const *chain = at(item, "chain"); chain != nullptr && chain->is_object()) {
-      auto const &object = chain->get_object();
-      ruleset.hooks[{text_at(object, "family"), text_at(object, "table"), text_at(object, "name")}] =
-          text_at(object, "hook");
-    }
-    auto const *rule = at(item, "rule");
-    if (rule == nullptr || !rule->is_object()) continue;
-    auto const &object = rule->get_object();
-    ruleset.rules.push_back(&object);
-    auto &targets =
-        ruleset.jumps[{text_at(object, "family"), text_at(object, "table"), text_at(object, "chain")}];
-    walk(*rule, [&](json::value const &value) {
-      for (auto const verb : {"jump", "goto"}) {
-        auto const *verdict = at(value, verb);
-        if (verdict == nullptr || !verdict->is_object()) continue;
-        targets.insert(text_at(verdict->get_object(), "target"));
-      }
-    });
-  }
-  return ruleset;
-}
-
-// Chains that see what this host sends. A jump through a named map is not followed to its chain, so a chain
-// without a hook that nothing leads to by name counts as well.
-std::set<Key> output_chains(Ruleset const &ruleset) {
-  std::set<Key> reached, named;
-  for (auto const &[chain, targets] : ruleset.jumps) {
-    for (auto const &target : targets) named.insert({std::get<0>(chain), std::get<1>(chain), target});
-  }
-  for (auto const &[chain, hook] : ruleset.hooks) {
-    if (hook == "output" || (hook.empty() && !named.contains(chain))) reached.insert(chain);
-  }
-  for (std::size_t before = 0; before != reached.size();) {
-    before = reached.size();
-    for (auto const &[chain, targets] : ruleset.jumps) {
-      if (!reached.contains(chain)) continue;
-      for (auto const &target : targets) reached.insert({std::get<0>(chain), std::get<1>(chain), target});
-    }
-  }
-  return reached;
-}
 
 // "daddr", "saddr" or another field of what a match or a map looks at; empty: none of these.
 std::string field_of(json::value const &left) {
@@ -297,34 +216,6 @@ class Reader {
   RuleFacts facts_;
 };
 
-// (family, table, handle) → the rule as nft prints it.
-std::map<std::tuple<std::string, std::string, std::string>, std::string> rule_texts(
-    std::string_view listing) {
-  std::map<std::tuple<std::string, std::string, std::string>, std::string> texts;
-  std::string family, table, pending;
-  while (!listing.empty()) {
-    auto const end = listing.find('\n');
-    std::string_view line = listing.substr(0, end);
-    listing.remove_prefix(end == listing.npos ? listing.size() : end + 1);
-    while (line.starts_with('\t') || line.starts_with(' ')) line.remove_prefix(1);
-    if (line.starts_with("table ")) {
-      auto const words = split_words(line);
-      if (words && words->size() > 2) std::tie(family, table) = std::tie((*words)[1], (*words)[2]);
-      pending.clear();
-      continue;
-    }
-    auto const handle = line.rfind(" # handle ");
-    pending += (pending.empty() ? "" : " ") + std::string(line.substr(0, handle));
-    if (handle != line.npos) {
-      texts[{family, table, std::string(line.substr(handle + 10))}] = pending;
-      pending.clear();
-    } else if (line == "}" || line.ends_with(';')) {
-      pending.clear();
-    }
-  }
-  return texts;
-}
-
 bool shown_by_iptables(SavedRules const &saved, std::string const &table, std::string const &chain) {
   auto const *printed = saved.table(table);
   return printed != nullptr &&
@@ -347,9 +238,9 @@ Result<std::vector<ForeignRule>> foreign_rules_of_nft(std::string_view text, std
   json::value const document = json::parse(text, error);
   auto const *items = error ? nullptr : at(document, "nftables");
   if (items == nullptr || !items->is_array()) return Error{Errc::malformed, "nft's JSON cannot be read"};
-  Ruleset const ruleset = read_ruleset(items->get_array());
-  auto const output = output_chains(ruleset);
-  auto const texts = rule_texts(listing);
+  Ruleset const ruleset = nft::read_ruleset(items->get_array());
+  auto const output = nft::output_chains(ruleset);
+  auto const texts = nft::rule_texts(listing);
   std::vector<ForeignRule> found;
   for (auto const *rule : ruleset.rules) {
     std::string const family = text_at(*rule, "family"), table = text_at(*rule, "table"),

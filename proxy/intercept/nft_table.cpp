@@ -233,27 +233,29 @@ Result<void> delete_nft_chain(std::string const &table, std::string const &chain
   return commit(std::move(message), generation);
 }
 
-Result<void> tidy_nft_table(std::string const &table, bool ipv6, bool made_table, bool made_chain) {
+namespace {
+
+// One look and at most one deletion; Errc::refused when the ruleset changed in between.
+Result<void> tidy_once(std::string const &table, bool ipv6, bool made_table, bool made_chain) {
   static std::string const kOutput = "OUTPUT";
-  for (int attempt = 0; attempt < kAttempts; ++attempt) {
-    auto const contents = read_nft_table(table, ipv6);
-    if (!contents) return contents.error();
-    auto const *output = contents->chain(kOutput);
-    bool const unused = output == nullptr || (output->rules == 0 && output->accepts);
-    std::size_t const ours = output == nullptr ? 0 : 1;
-    bool const only_ours = contents->others == 0 && contents->chains.size() == ours;
-    Result<void> deleted = boost::system::in_place_value;
-    if (!contents->exists || !unused) return {};
-    if (made_table && only_ours) {
-      deleted = delete_nft_table(table, ipv6, contents->generation);
-    } else if ((made_table || made_chain) && output != nullptr) {
-      deleted = delete_nft_chain(table, kOutput, ipv6, contents->generation);
-    } else {
-      return {};
-    }
-    if (deleted || deleted.error().code != Errc::refused) return deleted;
+  auto const contents = read_nft_table(table, ipv6);
+  if (!contents) return contents.error();
+  auto const *output = contents->chain(kOutput);
+  bool const unused = output == nullptr || (output->rules == 0 && output->accepts);
+  if (!contents->exists || !unused) return {};
+  bool const only_ours = contents->others == 0 && contents->chains.size() == (output == nullptr ? 0U : 1U);
+  if (made_table && only_ours) return delete_nft_table(table, ipv6, contents->generation);
+  if (output == nullptr || (!made_table && !made_chain)) return {};
+  return delete_nft_chain(table, kOutput, ipv6, contents->generation);
+}
+
+}  // namespace
+
+Result<void> tidy_nft_table(std::string const &table, bool ipv6, bool made_table, bool made_chain) {
+  for (int attempt = 1;; ++attempt) {
+    auto tidied = tidy_once(table, ipv6, made_table, made_chain);
+    if (tidied || tidied.error().code != Errc::refused || attempt == kAttempts) return tidied;
   }
-  return Error{Errc::refused, "the ruleset does not stand still"};
 }
 
 Result<std::vector<std::string>> unlisted_nft_tables(SavedRules const &ip, SavedRules const &ip6) {

@@ -38,7 +38,7 @@ struct LegacyTables {
   std::vector<std::string> names;
 };
 
-Result<LegacyTables> legacy_tables(bool ipv6) {
+Result<LegacyTables> legacy_tables(bool ipv6, std::span<std::string_view const> fallback) {
   std::string const path = std::string("/proc/thread-self/net/") + (ipv6 ? "ip6" : "ip") + "_tables_names";
   LegacyTables tables;
   if (::access(path.c_str(), F_OK) != 0) return tables;
@@ -57,9 +57,12 @@ Result<LegacyTables> legacy_tables(bool ipv6) {
     if (name == (ipv6 ? "ip6_tables" : "ip_tables")) module = true;
     if (name.starts_with(prefix)) tables.names.push_back(name.substr(prefix.size()));
   }
+  if (module) return tables;
   // Built into the kernel: no trace of which tables are in use that this process may read.
-  if (!module)
+  tables.names.assign(fallback.begin(), fallback.end());
+  if (fallback.empty()) {
     return Error{Errc::unreadable, path + " is readable for root alone, so the legacy tables are unknown"};
+  }
   return tables;
 }
 
@@ -76,7 +79,7 @@ bool hands_on(cap_t capabilities, cap_value_t value) {
   cap_flag_value_t effective = CAP_CLEAR;
   cap_get_flag(capabilities, value, CAP_EFFECTIVE, &effective);
   if (effective != CAP_SET) return false;
-  return ::geteuid() == 0 || cap_get_ambient(value) == 1;
+  return (::geteuid() == 0 ? cap_get_bound(value) : cap_get_ambient(value)) == 1;
 }
 
 }  // namespace
@@ -136,10 +139,10 @@ Error Xtables::explain(std::string const &program, int exit_code, std::string pr
   return Error{Errc::system, text};
 }
 
-Result<SavedRules> Xtables::save() const {
+Result<SavedRules> Xtables::save(std::span<std::string_view const> fallback) const {
   std::vector<std::vector<std::string>> runs{{save_}};
   if (backend_ == FirewallBackend::legacy) {
-    auto const tables = legacy_tables(ipv6_);
+    auto const tables = legacy_tables(ipv6_, fallback);
     if (!tables) return tables.error();
     if (tables->names.empty() || !tables->listed) runs.clear();
     for (auto const &name : tables->names) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -22,8 +23,10 @@ class Xtables {
   std::string name() const;  // "iptables-nft", "ip6tables-legacy"
 
   // Every table there is. Legacy tables that nobody uses are not asked for, since asking loads the kernel's
-  // modules for them: with none in use the answer is empty.
-  Result<SavedRules> save() const;
+  // modules for them: with none in use the answer is empty. The list of those in use is for root's eyes;
+  // where it cannot be read and no loaded module tells either, `fallback` are asked for, or with none it is
+  // Errc::unreadable.
+  Result<SavedRules> save(std::span<std::string_view const> fallback = {}) const;
 
   // iptables-restore --noflush -w 5. The error says what it printed, and which capability is missing if one
   // is.

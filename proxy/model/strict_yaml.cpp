@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <charconv>
+#include <sstream>
+
+#include <yaml-cpp/eventhandler.h>
 
 #include "model/quantity.hpp"
 #include "model/utf8.hpp"
@@ -59,6 +62,50 @@ Place value_place(YAML::Node const &node, Place fallback) {
   return node.IsNull() || node.Mark().is_null() ? fallback : place_of(node.Mark());
 }
 
+// Walks through a text before it is loaded. yaml-cpp 0.7 takes some malformed texts for endlessly many empty
+// nodes (https://github.com/jbeder/yaml-cpp/pull/1319) and would eat all memory: no text has more nodes than
+// a few for each of its bytes, so that is where the walk ends.
+class Walk : public YAML::EventHandler {
+ public:
+  explicit Walk(std::size_t bytes) : left_(4 * bytes + 16) {}
+
+  void OnDocumentStart(YAML::Mark const &mark) override { document_starts.push_back(place_of(mark)); }
+  void OnDocumentEnd() override {}
+  void OnNull(YAML::Mark const &mark, YAML::anchor_t) override { step(mark); }
+  void OnAlias(YAML::Mark const &mark, YAML::anchor_t) override { step(mark); }
+  void OnScalar(YAML::Mark const &mark, std::string const &, YAML::anchor_t, std::string const &) override {
+    step(mark);
+  }
+  void OnSequenceStart(YAML::Mark const &mark, std::string const &, YAML::anchor_t,
+                       YAML::EmitterStyle::value) override {
+    step(mark);
+  }
+  void OnSequenceEnd() override {}
+  void OnMapStart(YAML::Mark const &mark, std::string const &, YAML::anchor_t,
+                  YAML::EmitterStyle::value) override {
+    step(mark);
+  }
+  void OnMapEnd() override {}
+
+  std::vector<Place> document_starts;
+
+ private:
+  void step(YAML::Mark const &mark) {
+    if (left_-- == 0) throw YAML::ParserException(mark, "nothing that can stand here");
+  }
+
+  std::size_t left_;
+};
+
+// Where a second document begins, if one does. Throws what the parser throws.
+std::optional<Place> second_document(std::string const &text) {
+  std::istringstream stream(text);
+  YAML::Parser parser(stream);
+  Walk walk(text.size());
+  if (!parser.HandleNextDocument(walk) || !parser.HandleNextDocument(walk)) return std::nullopt;
+  return walk.document_starts.back();
+}
+
 }  // namespace
 
 std::optional<Value> Reader::load(std::string_view text) {
@@ -73,13 +120,12 @@ std::optional<Value> Reader::load(std::string_view text) {
     return std::nullopt;
   }
   try {
-    auto const documents = YAML::LoadAll(text_);
-    if (documents.size() > 1) {
-      error(value_place(documents[1], {1, 1}), "a second document; the file holds one");
+    if (auto const second = second_document(text_)) {
+      error(*second, "something stands behind the end of the document; the file holds one document");
       return std::nullopt;
     }
-    YAML::Node const root = documents.empty() ? YAML::Node(YAML::NodeType::Map) : documents[0];
-    if (root.IsNull()) return Value{YAML::Node(YAML::NodeType::Map), {1, 1}, ""};
+    YAML::Node const root = YAML::Load(text_);
+    if (!root.IsDefined() || root.IsNull()) return Value{YAML::Node(YAML::NodeType::Map), {1, 1}, ""};
     return Value{root, value_place(root, {1, 1}), ""};
   } catch (YAML::Exception const &exception) {
     error(exception.mark.is_null() ? Place{1, 1} : place_of(exception.mark), "YAML: " + exception.msg);

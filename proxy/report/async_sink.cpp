@@ -143,7 +143,7 @@ bool AsyncSink::close(std::chrono::milliseconds deadline) {
 }
 
 std::uint64_t AsyncSink::dropped() const {
-  auto const overrun = worker_->pool ? worker_->pool->overrun_counter() : left_;
+  auto const overrun = worker_->pool ? worker_->pool->overrun_counter() : left_.load();
   return overrun + worker_->sink->failed();
 }
 

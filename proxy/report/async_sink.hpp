@@ -7,6 +7,7 @@
 // written of it is cut off.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <memory>
@@ -56,8 +57,8 @@ class AsyncSink {
 
   std::string name_;
   bool alerts_only_;
-  std::uint64_t posted_ = 0;
-  std::uint64_t left_ = 0;
+  std::atomic<std::uint64_t> posted_ = 0;  // flush() and dropped() may be another thread's than post()
+  std::atomic<std::uint64_t> left_ = 0;
   std::unique_ptr<Worker> worker_;
 };
 

@@ -116,10 +116,10 @@ void write_network(JsonWriter &json, Flow const &flow, bool http) {
   bool const tcp = flow.transport == Transport::tcp;
   if (tcp) write_endpoint(json, "source", flow.client);
   if (flow.original.port != 0) write_endpoint(json, "destination", flow.original);
-  json.key("network").begin_object();
-  if (tcp) json.member("transport", "tcp").member("type", flow.original.address.is_v4() ? "ipv4" : "ipv6");
-  if (http) json.member("protocol", "http");
-  json.end_object();
+  json.object("network", [&] {
+    if (tcp) json.member("transport", "tcp").member("type", flow.original.address.is_v4() ? "ipv4" : "ipv6");
+    if (http) json.member("protocol", "http");
+  });
 }
 
 void write_rule(JsonWriter &json, RuleInfo const &rule) {

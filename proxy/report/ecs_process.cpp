@@ -108,26 +108,26 @@ void write_claimed_process(JsonWriter &json, std::string_view name, Process cons
 
 void write_claimed(JsonWriter &json, Lineage const &lineage) {
   Process const &process = lineage.process;
-  json.key("claimed").begin_object();
-  write_claimed_process(json, "process", process);
-  if (lineage.parent) write_claimed_process(json, "parent", *lineage.parent);
-  if (process.container_id && !process.container_proven) {
-    json.key("container").begin_object().member("id", *process.container_id).end_object();
-  }
-  if (process.unit && !process.unit_proven) json.member("unit", *process.unit);
-  json.end_object();
+  json.object("claimed", [&] {
+    write_claimed_process(json, "process", process);
+    if (lineage.parent) write_claimed_process(json, "parent", *lineage.parent);
+    if (process.container_id && !process.container_proven) {
+      json.key("container").begin_object().member("id", *process.container_id).end_object();
+    }
+    if (process.unit && !process.unit_proven) json.member("unit", *process.unit);
+  });
 }
 
 void write_proven(JsonWriter &json, Lineage const &lineage) {
   Process const &process = lineage.process;
-  json.key("proven").begin_object();
-  if (process.executable) json.member("executable", process.executable->proven());
-  if (lineage.parent && lineage.parent->executable) {
-    json.member("parent_executable", lineage.parent->executable->proven());
-  }
-  if (process.container_id) json.member("container", process.container_proven);
-  if (process.unit) json.member("unit", process.unit_proven);
-  json.end_object();
+  json.object("proven", [&] {
+    if (process.executable) json.member("executable", process.executable->proven());
+    if (lineage.parent && lineage.parent->executable) {
+      json.member("parent_executable", lineage.parent->executable->proven());
+    }
+    if (process.container_id) json.member("container", process.container_proven);
+    if (process.unit) json.member("unit", process.unit_proven);
+  });
   if (process.executable && process.executable->unproven) {
     json.member("unproven", to_string(*process.executable->unproven));
   }

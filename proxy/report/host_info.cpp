@@ -8,6 +8,7 @@
 #include <cctype>
 #include <climits>
 #include <fstream>
+#include <random>
 
 namespace imdsgate {
 namespace {
@@ -47,19 +48,24 @@ Result<HostInfo> read_host_info(Provider provider, std::filesystem::path const &
 }
 
 std::string new_event_id() {
-  std::array<unsigned char, 16> bytes{};
-  // Reads of up to 256 bytes are neither interrupted nor short (getrandom(2)); should the call be filtered
-  // out, the counter keeps ids distinct.
-  if (getrandom(bytes.data(), bytes.size(), 0) != static_cast<ssize_t>(bytes.size())) {
-    static std::uint64_t counter = 0;
-    auto const now = static_cast<std::uint64_t>(std::chrono::system_clock::now().time_since_epoch().count());
-    auto const pid = static_cast<std::uint64_t>(getpid());
-    for (std::size_t i = 0; i < 8; ++i) {
-      bytes[i] = static_cast<unsigned char>((now ^ pid << 40) >> (8 * i));
-      bytes[i + 8] = static_cast<unsigned char>(counter >> (8 * i));
+  // Drawn in blocks: the system call costs more than the rest.
+  static thread_local std::array<unsigned char, 256> block;
+  static thread_local std::size_t used = block.size();
+  static thread_local std::uint64_t fallback = 0;
+  if (used == block.size()) {
+    used = 0;
+    // Reads of up to 256 bytes are neither interrupted nor short (getrandom(2)). Should the call be filtered
+    // out, the clock, the pid and a counter keep ids distinct.
+    if (getrandom(block.data(), block.size(), 0) != static_cast<ssize_t>(block.size())) {
+      auto const now =
+          static_cast<std::uint64_t>(std::chrono::system_clock::now().time_since_epoch().count());
+      std::mt19937_64 generator(now ^ static_cast<std::uint64_t>(getpid()) << 40 ^ ++fallback);
+      for (auto &byte : block) byte = static_cast<unsigned char>(generator());
     }
-    ++counter;
   }
+  std::array<unsigned char, 16> bytes{};
+  std::copy_n(block.begin() + static_cast<std::ptrdiff_t>(used), bytes.size(), bytes.begin());
+  used += bytes.size();
   bytes[6] = static_cast<unsigned char>((bytes[6] & 0x0f) | 0x40);
   bytes[8] = static_cast<unsigned char>((bytes[8] & 0x3f) | 0x80);
   static constexpr char digits[] = "0123456789abcdef";

@@ -44,6 +44,20 @@ class JsonWriter {
     return *this;
   }
 
+  // An object that is there only if `fill` writes something into it.
+  template <class Fill>
+  JsonWriter &object(std::string_view name, Fill fill) {
+    auto const before = out_.size();
+    bool const comma = comma_;
+    key(name).begin_object();
+    auto const empty = out_.size();
+    fill();
+    if (out_.size() > empty) return end_object();
+    out_.resize(before);
+    comma_ = comma;
+    return *this;
+  }
+
   template <class Value>
   JsonWriter &member(std::string_view name, Value const &text) {
     return key(name).value(text);

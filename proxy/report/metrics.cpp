@@ -82,7 +82,9 @@ void histogram(std::string &out, std::string const &name, std::optional<Label> l
     cumulative += values.bucket(i);
     char text[32];
     auto const end =
-        std::to_chars(text, text + sizeof text, static_cast<double>(Histogram::kBoundsNs[i]) / 1e9).ptr;
+        std::to_chars(text, text + sizeof text, static_cast<double>(Histogram::kBoundsNs[i]) / 1e9,
+                      std::chars_format::fixed)
+            .ptr;
     bucket(std::string_view(text, end), cumulative);
   }
   bucket("+Inf", values.count());

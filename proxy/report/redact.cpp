@@ -227,12 +227,13 @@ class Scanner {
   // Replaces the value at at_: a quoted string, a whole header line (several words), or one word.
   void value(bool line) {
     if (text_.substr(at_).starts_with("$(")) return;  // what a shell will run, not a secret
-    if (at_ < text_.size() && text_[at_] == '\\') copy(at_ + 1);
+    bool const escaped = at_ < text_.size() && text_[at_] == '\\';
+    if (escaped) copy(at_ + 1);
     if (at_ < text_.size() && is_quote(text_[at_])) {
       char const quote = text_[at_];
       copy(at_ + 1);
       if (text_.substr(at_).starts_with("$(")) return;
-      return skip_value([quote](char c) { return c != quote; });
+      return skip_value([=](char c) { return c != quote && !(escaped && c == '\\'); });
     }
     if (line) return skip_value([](char c) { return !is_quote(c) && c != '\n' && c != '\r'; });
     skip_value([](char c) {

@@ -6,35 +6,64 @@
 #include "report/host_info.hpp"
 
 namespace imdsgate {
+namespace {
+
+// What is left of a deadline that several waits share.
+class Remaining {
+ public:
+  explicit Remaining(std::chrono::milliseconds deadline)
+      : end_(std::chrono::steady_clock::now() + deadline) {}
+  std::chrono::milliseconds operator()() const {
+    auto const left = std::chrono::floor<std::chrono::milliseconds>(end_ - std::chrono::steady_clock::now());
+    return std::max(left, std::chrono::milliseconds(0));
+  }
+
+ private:
+  std::chrono::steady_clock::time_point end_;
+};
+
+}  // namespace
 
 Result<std::unique_ptr<Reporter>> Reporter::open(std::span<SinkOptions const> sinks, HostInfo host,
                                                  Metrics &metrics, Clock clock) {
-  std::unique_ptr<Reporter> reporter(new Reporter(std::move(host), metrics, std::move(clock)));
+  std::vector<std::unique_ptr<AsyncSink>> opened;
   for (auto const &options : sinks) {
     auto sink = AsyncSink::open(options);
     if (!sink) return sink.error();
-    reporter->sinks_.push_back(std::move(*sink));
+    opened.push_back(std::move(*sink));
   }
+  std::unique_ptr<Reporter> reporter(
+      new Reporter(std::move(opened), std::move(host), metrics, std::move(clock)));
   reporter->tick();  // every sink's counter is there from the start
   return reporter;
 }
 
+Reporter::Reporter(std::vector<std::unique_ptr<AsyncSink>> sinks, HostInfo host, Metrics &metrics,
+                   Clock clock)
+    : provider_(host.provider),
+      metrics_(metrics),
+      clock_(std::move(clock)),
+      sinks_(std::move(sinks)),
+      anyone_wants_all_(std::ranges::any_of(sinks_, [](auto const &sink) { return !sink->alerts_only(); })),
+      serializer_(std::move(host), [this](std::string_view line, bool alert) { post(line, alert); }) {}
+
 void Reporter::write(RequestEvent const &event) {
   mode_ = event.mode;
+  bool line = false;
   if (!event.partial) {
-    metrics_.count(event, host_.provider);
+    metrics_.count(event, provider_);
     metrics_.count_event(Metrics::EventKindLabel::event);
-    if (anyone_wants_all()) post(to_ecs(event, host_, EventKind::event), false);
+    line = anyone_wants_all_;
   }
-  if (event.decision.verdict == Verdict::allow || !admit(event)) return;
-  metrics_.count_event(Metrics::EventKindLabel::alert);
-  post(to_ecs(event, host_, EventKind::alert), true);
+  bool const alert = event.decision.verdict != Verdict::allow && admit(event);
+  if (alert) metrics_.count_event(Metrics::EventKindLabel::alert);
+  if ((line || alert) && !sinks_.empty()) serializer_.put(event, line, alert);
 }
 
 void Reporter::write(LifecycleEvent const &event) {
   mode_ = event.mode;
   metrics_.count_event(Metrics::EventKindLabel::lifecycle);
-  if (event.alert || anyone_wants_all()) post(to_ecs(event, host_), event.alert);
+  if (event.alert || anyone_wants_all_) serializer_.put(event);
 }
 
 bool Reporter::admit(RequestEvent const &event) {
@@ -49,7 +78,8 @@ bool Reporter::admit(RequestEvent const &event) {
   }
   report_suppressed(limiter_.ended(clock_()));
 
-  AlertSubject subject{.name = name};
+  AlertSubject subject;
+  subject.name = name;
   if (finding != nullptr && finding->rule) {
     subject.max_alerts = finding->rule->max_alerts;
     subject.interval = finding->rule->interval;
@@ -69,10 +99,6 @@ bool Reporter::admit(RequestEvent const &event) {
   metrics_.count_alert(name);
   if (event.partial && partials_.size() < kMaxPartials) partials_.insert(event.id);
   return true;
-}
-
-bool Reporter::anyone_wants_all() const {
-  return std::ranges::any_of(sinks_, [](auto const &sink) { return !sink->alerts_only(); });
 }
 
 void Reporter::post(std::string_view line, bool alert) {
@@ -103,29 +129,23 @@ void Reporter::report_suppressed(std::vector<AlertLimiter::Summary> const &summa
 
 void Reporter::tick() {
   report_suppressed(limiter_.ended(clock_()));
+  metrics_.set_events_dropped("queue", serializer_.dropped());
   for (auto const &sink : sinks_) metrics_.set_events_dropped(sink->name(), sink->dropped());
 }
 
 bool Reporter::flush(std::chrono::milliseconds deadline) {
-  auto const end = std::chrono::steady_clock::now() + deadline;
-  bool written = true;
-  for (auto const &sink : sinks_) {
-    auto const left =
-        std::chrono::duration_cast<std::chrono::milliseconds>(end - std::chrono::steady_clock::now());
-    written = sink->flush(std::max(left, std::chrono::milliseconds(0))) && written;
-  }
+  Remaining const left(deadline);
+  bool written = serializer_.flush(left());
+  for (auto const &sink : sinks_) written = sink->flush(left()) && written;
   return written;
 }
 
 bool Reporter::close(std::chrono::milliseconds deadline) {
-  auto const end = std::chrono::steady_clock::now() + deadline;
+  Remaining const left(deadline);
   report_suppressed(limiter_.end_all());
+  serializer_.stop();  // waits for no sink: what one cannot take it drops
   bool written = true;
-  for (auto const &sink : sinks_) {
-    auto const left =
-        std::chrono::duration_cast<std::chrono::milliseconds>(end - std::chrono::steady_clock::now());
-    written = sink->close(std::max(left, std::chrono::milliseconds(0))) && written;
-  }
+  for (auto const &sink : sinks_) written = sink->close(left()) && written;
   tick();
   return written;
 }

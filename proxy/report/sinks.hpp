@@ -14,6 +14,7 @@
 #include "report/async_sink.hpp"
 #include "report/event_sink.hpp"
 #include "report/metrics.hpp"
+#include "report/serializer.hpp"
 
 namespace imdsgate {
 
@@ -41,23 +42,23 @@ class Reporter final : public EventSink {
   std::vector<std::unique_ptr<AsyncSink>> const &sinks() const { return sinks_; }
 
  private:
-  Reporter(HostInfo host, Metrics &metrics, Clock clock)
-      : host_(std::move(host)), metrics_(metrics), clock_(std::move(clock)) {}
+  Reporter(std::vector<std::unique_ptr<AsyncSink>> sinks, HostInfo host, Metrics &metrics, Clock clock);
 
   bool admit(RequestEvent const &event);
-  void post(std::string_view line, bool alert);
-  bool anyone_wants_all() const;
+  void post(std::string_view line, bool alert);  // the serializer's thread
   void report_suppressed(std::vector<AlertLimiter::Summary> const &summaries);
 
   static constexpr std::size_t kMaxPartials = 4096;
 
-  HostInfo host_;
+  Provider provider_;
   Metrics &metrics_;
   Clock clock_;
   AlertLimiter limiter_;
   std::set<std::string, std::less<>> partials_;  // request ids whose early alert was written
+  Mode mode_ = Mode::audit;                      // of the last event, for the limiter's summaries
   std::vector<std::unique_ptr<AsyncSink>> sinks_;
-  Mode mode_ = Mode::audit;  // of the last event, for the limiter's summaries
+  bool anyone_wants_all_;
+  Serializer serializer_;  // last: its thread ends before the sinks it posts to go
 };
 
 }  // namespace imdsgate

@@ -148,7 +148,7 @@ class Compiler {
         std::holds_alternative<Negative>(node.is)) {
       unsupported(node);
     } else {
-      fail(node, "expected a field on one side of '" + std::string(op) + "'");
+      fail(node, "expected a field on one side of " + quoted(op));
     }
     return nullptr;
   }
@@ -194,7 +194,7 @@ bool Compiler::add_equal(OneOf &test, Node const &node, std::string_view op) {
   } else if (std::holds_alternative<Null>(node.is)) {
     fail(node, "null compares with == and != only; expected a value");
   } else if (std::holds_alternative<FieldName>(node.is)) {
-    fail(node, "two fields cannot be compared; expected a value beside '" + std::string(op) + "'");
+    fail(node, "two fields cannot be compared; expected a value beside " + quoted(op));
   } else {
     field_of(node, op);
   }
@@ -208,7 +208,7 @@ bool Compiler::add_pattern(OneOf &test, Node const &node, Predicate const &is) {
     if (std::holds_alternative<FieldName>(node.is)) {
       fail(node, "two fields cannot be compared; expected a string");
     } else if (is_literal(node)) {
-      fail(node, "'" + std::string(name_of(is.op)) + "' compares strings only; expected a string");
+      fail(node, quoted(name_of(is.op)) + " compares strings only; expected a string");
     } else {
       field_of(node, name_of(is.op));
     }
@@ -261,7 +261,7 @@ Index Compiler::order(FieldName const &field, Node const &literal, Op op, bool n
   auto const *text = std::get_if<std::string>(&literal.is);
   if (!text) {
     if (is_literal(literal))
-      return fail(literal, "expected a number or a string beside '" + std::string(name_of(op)) + "'");
+      return fail(literal, "expected a number or a string beside " + quoted(name_of(op)));
     if (std::holds_alternative<FieldName>(literal.is)) {
       return fail(literal, "two fields cannot be compared; expected a value");
     }

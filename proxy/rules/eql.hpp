@@ -9,14 +9,14 @@
 // What a condition means
 // - A field without a value is missing: every term on it is false, and `not` of the term is true. So is
 //   `x != "a"` on a missing x false (a comparison with null is null, and null is not true:
-//   https://github.com/endgameinc/eql/pull/17); write `not x == "a"` to include the missing. `x not in (…)`
-//   is `not (x in (…))`, so true on a missing x. `x != null`: x has a value; `x == null`: it has none.
+//   https://github.com/endgameinc/eql/pull/17); write `not x == "a"` to include the missing.
+//   `x not in (…)` is `not (x in (…))`, so true on a missing x. `x != null`: x has a value; `x == null`:
+//   none.
 // - A field may have several values. A term is true when any of them fits; `x != "a"` when there is one and
-// none
-//   of them is "a".
-// - `:` and like~ compare the whole value, folding ASCII letters only; `*` stands for any run, also an empty
-// one
-//   and across `/` and newlines, `?` for exactly one UTF-8 character. `==`, in, like are case-sensitive.
+//   none of them is "a".
+// - `:` and like~ compare the whole value, folding ASCII letters only. `*` stands for any run, also an empty
+//   one and across `/` and newlines, `?` for exactly one UTF-8 character; nothing escapes them. `==`, in and
+//   like are case-sensitive.
 // - Values are texts. A number literal compares with what reads as a number, true and false with those words;
 //   < and > on strings order by bytes. On a field whose last name is `ip` (destination.ip) literals are
 //   addresses, and ::ffff:169.254.169.254 equals 169.254.169.254.
@@ -72,28 +72,24 @@ std::uint64_t field_hash(std::string_view field);
 // How the two views of a value count. A term is negated when an odd number of negations stands above it:
 // `not`, and the ones inside `!=`, `not in`, `not like` and `== null` (which is `not (x != null)`).
 enum class View {
-  // Rules. Claimed values in plain terms, proven ones in negated terms. So every answer can only rise by
-  // claiming
-  // more, and only fall by proving more: lying adds suspicion and never removes it. `x != "a"` is read as: x
-  // has a
-  // claimed value, and no proven value is "a". An unreadable field counts with the values it has.
+  // Rules. Claimed values in plain terms, proven ones in negated terms. So an answer can only become true by
+  // claiming more, and only become false by proving more: lying adds suspicion and never removes it.
+  // `x != "a"` is read as: x has a claimed value, and no proven value is "a". An unreadable field counts with
+  // the values it has.
   by_polarity,
 
-  // Grants. Three-valued: a term is true when a proven value fits, false when the field is missing or when
-  // something is proven and nothing claimed fits, and otherwise unknown: a claimed value that nobody vouches
-  // for
-  // fits, or nothing is proven although something is claimed, or the field could not be read. `not` of
-  // unknown is
-  // unknown, and the whole condition holds only when it is true. So `not x == "a"` and `x != "a"` grant
-  // nothing to
-  // one who hides x or merely goes by "a", and do grant to one who has no x at all (no container: no
-  // container.id).
+  // Grants. Three-valued: a term is true when a proven value fits; false when the field is missing, or when
+  // something is proven and nothing claimed fits; otherwise unknown: what fits is claimed and not proven, or
+  // nothing is proven although something is claimed, or the field could not be read. `not` of unknown is
+  // unknown, and the condition holds only when the whole of it is true. So neither `not x == "a"` nor
+  // `x != "a"` grants anything to one who hides x or goes by "a" unproven; to one who has no x at all (no
+  // container: no container.id) the first one does, the second does not.
   proven,
 
-  // Denials. As by_polarity, and a term over an unreadable field applies: true when plain, when negated true
-  // only
-  // by a proven value that fits. A denial that does not know denies. It does not deny everyone who is merely
-  // unproven: his claims decide, as for a rule, or one denied path would deny every container.
+  // Denials. As by_polarity, and an unreadable field counts against the requester: a plain term on it is
+  // true, a negated one true only when a proven value fits. A denial that does not know denies. It does not
+  // deny everyone who is merely unproven: his claims decide, as for a rule, or one entry would deny every
+  // container.
   denial,
 };
 

@@ -125,8 +125,6 @@ class Lexer {
       at_ += 1 + sign;
       while (is_digit(peek())) ++at_;
     }
-    if (in_word(peek()))
-      return fail(at_, "expected an operator after the number, found '" + std::string(1, peek()) + "'");
     std::string const digits(text_.substr(start, at_ - start));
     Token token;
     token.kind = Token::Kind::number;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "rules/excerpt.hpp"
 #include "rules/lexer.hpp"
 
 namespace imdsgate::eql {
@@ -31,11 +32,11 @@ NodePtr make(std::size_t at, Value value) {
 
 std::string described(Token const &token) {
   switch (token.kind) {
-    case Token::Kind::word: return "'" + token.text + (token.tilde ? "~" : "") + "'";
+    case Token::Kind::word: return quoted(token.text + (token.tilde ? "~" : ""));
     case Token::Kind::name: return "the field `" + token.text + "`";
     case Token::Kind::string: return "a string";
     case Token::Kind::number: return "the number " + token.text;
-    case Token::Kind::symbol: return "'" + token.text + "'";
+    case Token::Kind::symbol: return quoted(token.text);
     case Token::Kind::end: return "the end";
   }
   __builtin_unreachable();
@@ -115,7 +116,7 @@ class Parser {
     if (now().is_symbol("|")) {
       fail(now().at, "pipes (head, tail, …) are not supported yet");
     } else if (now().is_word("until") || now().is_word("with") || now().is_word("by")) {
-      fail(now().at, "'" + now().text + "' belongs to sequences, which are not supported yet");
+      fail(now().at, quoted(now().text) + " belongs to sequences, which are not supported yet");
     } else if (now().is_symbol(",")) {
       fail(now().at, "a list stands after ':', like or in only");
     } else {
@@ -342,7 +343,7 @@ class Parser {
       std::string lower = next.text;
       std::transform(lower.begin(), lower.end(), lower.begin(),
                      [](unsigned char c) { return char(std::tolower(c)); });
-      if (is_keyword(lower)) return fail(next.at, "keywords are lower case; expected '" + lower + "'");
+      if (is_keyword(lower)) return fail(next.at, "keywords are lower case; expected " + quoted(lower));
     }
     return make(at, std::move(name));
   }

@@ -34,6 +34,10 @@ std::uint64_t hash_of(std::string_view text) {
   return hash;
 }
 
+bool is_letter(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
 std::size_t character_length(std::string_view text) {
   return std::max<std::size_t>(1, utf8_length(text));
 }
@@ -77,7 +81,11 @@ void PatternSet::add_pattern(std::string_view pattern) {
   } else if (text.front() == '*' && inner.find_first_of("*?") == inner.npos) {
     suffixes_.emplace_back(inner);
   } else if (text.front() == '*' && inner.find_first_of("*?") == inner.size() - 1 && inner.back() == '*') {
-    parts_.emplace_back(inner.substr(0, inner.size() - 1));
+    std::string part(inner.substr(0, inner.size() - 1));
+    auto const other = std::find_if_not(part.begin(), part.end(), is_letter);
+    std::size_t const anchor = other == part.end() ? 0 : static_cast<std::size_t>(other - part.begin());
+    bool const caseless = letters_ == Case::sensitive || std::none_of(part.begin(), part.end(), is_letter);
+    parts_.push_back({std::move(part), anchor, caseless});
   } else {
     globs_.push_back(std::move(text));
   }
@@ -121,21 +129,21 @@ bool PatternSet::whole_or_prefix(std::string_view value) const {
   return may_be_whole && in(texts_, value, hash);
 }
 
-bool PatternSet::contains(std::string_view value, std::string_view part) const {
-  char const first = part.front();
-  bool const letter = first >= 'a' && first <= 'z';
-  if (letters_ == Case::sensitive) return value.find(part) != value.npos;
-  while (value.size() >= part.size()) {
-    std::size_t at = 0;
-    if (letter) {
-      while (at < value.size() && fold(value[at]) != first) ++at;
+bool PatternSet::contains(std::string_view value, Part const &part) const {
+  std::size_t const length = part.text.size();
+  if (value.size() < length) return false;
+  if (part.caseless) return memmem(value.data(), value.size(), part.text.data(), length) != nullptr;
+  char const anchor = part.text[part.anchor];
+  std::size_t const last = value.size() - length;
+  for (std::size_t at = 0; at <= last; ++at) {
+    if (is_letter(anchor)) {
+      while (at <= last && fold(value[at + part.anchor]) != anchor) ++at;
     } else {
-      at = std::min(value.find(first), value.size());
+      auto const found = value.substr(0, last + part.anchor + 1).find(anchor, at + part.anchor);
+      if (found == value.npos) return false;
+      at = found - part.anchor;
     }
-    value.remove_prefix(at);
-    if (value.size() < part.size()) return false;
-    if (equal(value.substr(0, part.size()), part)) return true;
-    value.remove_prefix(1);
+    if (at <= last && equal(value.substr(at, length), part.text)) return true;
   }
   return false;
 }
@@ -171,7 +179,7 @@ bool PatternSet::glob(std::string_view value, std::string_view pattern) const {
 bool PatternSet::matches(std::string_view value) const {
   if (everything_) return true;
   if ((!texts_.empty() || !prefixes_.empty()) && whole_or_prefix(value)) return true;
-  for (std::string const &part : parts_) {
+  for (Part const &part : parts_) {
     if (contains(value, part)) return true;
   }
   for (std::string const &suffix : suffixes_) {

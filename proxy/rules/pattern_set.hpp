@@ -29,10 +29,17 @@ class PatternSet {
     std::string text;
   };
 
+  // The text of a `*text*`, and where in it a byte stands that has no other case: what the search looks for.
+  struct Part {
+    std::string text;
+    std::size_t anchor;
+    bool caseless;  // no letter at all: bytes compare as they are
+  };
+
   std::string prepared(std::string_view text) const;
   bool equal(std::string_view value, std::string_view text) const;
   bool in(std::vector<Entry> const &entries, std::string_view value, std::uint64_t hash) const;
-  bool contains(std::string_view value, std::string_view part) const;
+  bool contains(std::string_view value, Part const &part) const;
   bool glob(std::string_view value, std::string_view pattern) const;
   bool whole_or_prefix(std::string_view value) const;
   static void insert(std::vector<Entry> &entries, std::string text);
@@ -41,7 +48,7 @@ class PatternSet {
   bool everything_ = false;
   std::vector<Entry> texts_;     // sorted by length, then hash
   std::vector<Entry> prefixes_;  // likewise
-  std::vector<std::string> parts_;
+  std::vector<Part> parts_;
   std::vector<std::string> suffixes_;
   std::vector<std::string> globs_;
 };

@@ -42,11 +42,8 @@ def has(**expected):
 
 def reasons(event: dict) -> set[str]:
     """Every reason name that the event gives."""
-    found: set[str] = set()
-    for name in ("event.reason", "imdsgate.reason", "imdsgate.failure", "imdsgate.reasons", "imdsgate.unattributed"):
-        value = field(event, name)
-        found.update(value if isinstance(value, list) else [value] if isinstance(value, str) else [])
-    return found
+    found = {name for name in (field(event, "imdsgate.reason"), field(event, "imdsgate.failure")) if name}
+    return found | {finding["name"] for finding in field(event, "imdsgate.reasons") or []}
 
 
 class Gateway:

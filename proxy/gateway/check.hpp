@@ -1,0 +1,19 @@
+// `imdsgate check` without its command line.
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+namespace imdsgate {
+
+struct CheckReport {
+  std::string problems;   // `file:line:column: problem`, one a line, every one
+  std::string effective;  // the whole configuration in force as YAML; empty when there is an error
+  int exit_status = 0;    // 0: good, or warnings only; 2: an error
+};
+
+// As load_configuration(): what a `run` would load, and nothing more.
+CheckReport check_configuration(std::filesystem::path const &file, bool named,
+                                std::filesystem::path const &dmi = "/sys/class/dmi/id");
+
+}  // namespace imdsgate

@@ -1,0 +1,187 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <random>
+
+#include "unit/decide/people.hpp"
+#include "unit/decide/table.hpp"
+
+namespace imdsgate {
+namespace {
+
+std::string told(Decision const &decision, Mode mode) {
+  std::string text =
+      std::string(to_string(decision.verdict)) + '/' + std::string(to_string(enforce(decision, mode))) + " [";
+  for (auto const &finding : decision.findings) text += (text.back() == '[' ? "" : " ") + finding.name;
+  return text + ']';
+}
+
+TEST(Decide, AsTheTableSays) {
+  auto const rows = table("decisions.txt");
+  for (auto const &row : rows) {
+    auto const &given = row.given;
+    Case const asked(given.at(0), given.at(1), given.at(2), given.at(3));
+    auto const policies = build_policies(choices_of({given.begin() + 4, given.end()}));
+    EXPECT_EQ(told(asked.decided(*policies.audit), Mode::audit) + ' ' +
+                  told(asked.decided(*policies.enforce), Mode::enforce),
+              row.result)
+        << row.text;
+  }
+}
+
+Decision in_enforce(Case const &asked, std::vector<std::string> const &policy) {
+  return asked.decided(*build_policies(choices_of(policy)).enforce);
+}
+
+TEST(Decide, NamesTheHolderOfTheStrictestFinding) {
+  auto const *role = "/latest/meta-data/iam/security-credentials/role";
+  EXPECT_EQ(in_enforce({"agent+curl", "GET", role, "v2"}, {"allow:agent"}).requester, 1u);
+  EXPECT_EQ(in_enforce({"agent+stranger", "GET", role, "v2"}, {"allow:agent"}).requester, 1u);
+  EXPECT_EQ(in_enforce({"stranger+agent", "GET", role, "v2"}, {"allow:agent"}).requester, 0u);
+  EXPECT_EQ(in_enforce({"stranger+agent+curl", "GET", role, "v1"}, {"alertrule"}).requester, 2u);
+  EXPECT_EQ(in_enforce({"stranger+curl", "GET", role, "v2"}, {"deny:curl"}).requester, 1u);
+}
+
+TEST(Decide, AnswersAnAmbiguousTargetWith400AndTheRestWith403) {
+  EXPECT_EQ(in_enforce({"agent", "GET", "/latest/%75ser-data", "v2"}, {"-"}).block_status, 400);
+  EXPECT_EQ(in_enforce({"curl", "GET", "/latest/user-data", "v2"}, {"-"}).block_status, 403);
+  EXPECT_EQ(in_enforce({"agent", "GET", "/latest/user-data", "v2"}, {"deny:userdata"}).block_status, 403);
+}
+
+// Each finding carries a rule or a reason; a grant neither. The rule is there for its alert.
+TEST(Decide, GivesEachFindingItsRuleOrItsReason) {
+  auto const decision = in_enforce({"curl", "GET", "/latest/%75ser-data", "v1"}, {"deny:curl"});
+  ASSERT_EQ(decision.findings.size(), 4u);
+  for (auto const &finding : decision.findings)
+    EXPECT_NE(finding.rule != nullptr, finding.reason.has_value());
+  auto const granted = in_enforce({"agent", "PUT", "/latest/api/token", "v2"}, {"allow:agent"});
+  ASSERT_EQ(granted.findings.size(), 1u);
+  EXPECT_FALSE(granted.findings.front().rule || granted.findings.front().reason);
+  EXPECT_EQ(granted.grant, "agent");
+}
+
+TEST(Decide, TakesAnAttributionWithoutHoldersForNobody) {
+  Case asked("agent", "GET", "/latest/meta-data/iam/security-credentials/role", "v2");
+  asked.attribution->holders.clear();
+  EXPECT_EQ(told(in_enforce(asked, {"allow:everyone"}), Mode::enforce),
+            "block/block [unattributed class_default]");
+}
+
+TEST(Decide, EndsAGrantAtItsTime) {
+  Case const asked("agent", "PUT", "/latest/api/token", "v2");
+  auto choices = choices_of({"allow:agent"});
+  for (auto const &[at, granted] :
+       {std::pair{1'799'999'999, false}, {1'800'000'000, false}, {1'800'000'001, true}}) {
+    choices.allow[0].expires = std::chrono::system_clock::time_point(std::chrono::seconds(at));
+    EXPECT_EQ(asked.decided(*build_policies(choices).enforce).grant.has_value(), granted) << at;
+  }
+}
+
+// Azure takes paths in any case, so a denial does, too; a grant stays as it is written.
+TEST(Decide, DeniesAzuresPathsInAnyCase) {
+  PolicyChoices choices;
+  choices.provider = Provider::azure;
+  choices.deny = {entry("no-identity", "", {"GET"}, {"/metadata/identity/**"})};
+  choices.allow = {entry("attested", "", {}, {"/metadata/attested/document"})};
+  auto const policies = build_policies(choices);
+  Case asked("stranger", "GET", "/x", "-");
+  asked.request = canonicalize(*policies.enforce, get("/METADATA/Identity/info")).value();
+  EXPECT_EQ(told(asked.decided(*policies.enforce), Mode::enforce), "block/block [no-identity]");
+  asked.request = canonicalize(*policies.enforce, get("/Metadata/attested/document")).value();
+  EXPECT_EQ(told(asked.decided(*policies.enforce), Mode::enforce), "block/block [class_default]");
+}
+
+TEST(Enforce, IsTheOnlyDifferenceBetweenTheModes) {
+  for (auto const verdict : {Verdict::allow, Verdict::alert, Verdict::block}) {
+    Decision decision;
+    decision.verdict = verdict;
+    EXPECT_EQ(enforce(decision, Mode::audit), Action::forward);
+    EXPECT_EQ(enforce(decision, Mode::enforce), verdict == Verdict::block ? Action::block : Action::forward);
+  }
+}
+
+// Policies and requests of every kind: a further denial never lets more through, a further grant never less.
+class Properties : public testing::Test {
+ protected:
+  template <class T>
+  T pick(std::vector<T> const &from) {
+    return from[std::uniform_int_distribution<std::size_t>(0, from.size() - 1)(random_)];
+  }
+  std::vector<std::string> some_policy() {
+    std::vector<std::string> all = {"-"};
+    for (auto left = std::uniform_int_distribution<>(0, 4)(random_); left > 0; --left)
+      all.push_back(pick(kWords));
+    return all;
+  }
+  Case some_case() { return {pick(kWho), pick(kMethods), pick(kTargets), pick(kVersions)}; }
+
+  std::vector<std::string> const kWords = {
+      "norules",           "alertrule",          "allow:agent",   "allow:curl", "allow:everyone",
+      "allow:not-curl",    "allow:agent-v1",     "deny:userdata", "deny:curl",  "deny:not-agent",
+      "credentials=alert", "unattributed=allow", "imdsv1=block"};
+  std::vector<std::string> const kWho = {"agent",      "impostor",       "traced-agent", "stranger",
+                                         "curl",       "unreadable",     "nobody",       "doubted",
+                                         "agent+curl", "stranger+agent", "contained"};
+  std::vector<std::string> const kMethods = {"GET", "PUT", "HEAD", "get"};
+  std::vector<std::string> const kTargets = {"/latest/api/token",
+                                             "/latest/user-data",
+                                             "/latest/meta-data/iam/security-credentials/role",
+                                             "/latest/meta-data/iam/security-credentials/",
+                                             "/latest/%75ser-data",
+                                             "/latest/dynamic/instance-identity/pkcs7",
+                                             "/LATEST/meta-data/iam/security-credentials/role",
+                                             "//latest//user-data"};
+  std::vector<std::string> const kVersions = {"v1", "v2"};
+
+ private:
+  std::mt19937 random_{20260202};
+};
+
+TEST_F(Properties, AFurtherDenialNeverAllowsMore) {
+  for (int round = 0; round < 400; ++round) {
+    auto const asked = some_case();
+    auto choices = choices_of(some_policy());
+    auto const before = build_policies(choices);
+    choices.deny.insert(choices.deny.begin(), pick(known_denials()));
+    auto const after = build_policies(choices);
+    for (auto const mode : {Mode::audit, Mode::enforce}) {
+      EXPECT_GE(asked.decided(*after.of(mode)).verdict, asked.decided(*before.of(mode)).verdict)
+          << asked.request.target << ' ' << choices.deny.front().name;
+    }
+  }
+}
+
+TEST_F(Properties, AFurtherGrantNeverBlocksMore) {
+  for (int round = 0; round < 400; ++round) {
+    auto const asked = some_case();
+    auto choices = choices_of(some_policy());
+    auto const before = build_policies(choices);
+    choices.allow.insert(choices.allow.begin(), pick(known_grants()));
+    auto const after = build_policies(choices);
+    for (auto const mode : {Mode::audit, Mode::enforce}) {
+      EXPECT_LE(asked.decided(*after.of(mode)).verdict, asked.decided(*before.of(mode)).verdict)
+          << asked.request.target << ' ' << choices.allow.front().name;
+    }
+  }
+}
+
+TEST_F(Properties, EnforceIsNeverLooserThanAudit) {
+  for (int round = 0; round < 400; ++round) {
+    auto const asked = some_case();
+    auto const policies = build_policies(choices_of(some_policy()));
+    EXPECT_GE(asked.decided(*policies.enforce).verdict, asked.decided(*policies.audit).verdict);
+  }
+}
+
+TEST_F(Properties, FindingsStandStrictestFirst) {
+  for (int round = 0; round < 300; ++round) {
+    auto const decision = some_case().decided(*build_policies(choices_of(some_policy())).enforce);
+    EXPECT_TRUE(std::ranges::is_sorted(decision.findings, std::ranges::greater{}, &Finding::verdict));
+    if (!decision.findings.empty()) {
+      EXPECT_EQ(decision.verdict, decision.findings.front().verdict);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace imdsgate

@@ -1,0 +1,427 @@
+#include "gateway/settings.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <fstream>
+#include <regex>
+#include <sstream>
+
+#include "gateway/dmi.hpp"
+
+namespace imdsgate {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::AllOf;
+using testing::Contains;
+using testing::HasSubstr;
+
+constexpr char const *kRule = "id: a-rule\nname: A rule\nquery: process where process.name == \"x\"\n";
+
+// A directory of its own for each test: imdsgate.yaml, and a dmi/ that says EC2 unless told otherwise.
+class SettingsTest : public testing::Test {
+ protected:
+  SettingsTest() {
+    std::string pattern = (fs::temp_directory_path() / "imdsgate-settings-XXXXXX").string();
+    root_ = ::mkdtemp(pattern.data());
+    fs::create_directory(root_ / "dmi");
+    write("dmi/sys_vendor", "Amazon EC2\n");
+  }
+  ~SettingsTest() override {
+    std::error_code ignored;
+    fs::remove_all(root_, ignored);
+  }
+
+  void write(std::string const &name, std::string const &text) {
+    fs::create_directories((root_ / name).parent_path());
+    std::ofstream(root_ / name) << text;
+  }
+  Configuration load(std::string const &text) {
+    write("imdsgate.yaml", text);
+    return load_configuration(root_ / "imdsgate.yaml", true, root_ / "dmi");
+  }
+  std::string file(std::string const &name) const { return (root_ / name).string(); }
+
+  // "line:column: text", warnings with theirs; those of the rules left out.
+  std::vector<std::string> problems(Configuration const &configuration) const {
+    std::vector<std::string> texts;
+    for (auto const &problem : configuration.problems) {
+      if (problem.file != file("imdsgate.yaml")) continue;
+      texts.push_back(problem.to_string().substr(problem.file.size() + 1));
+    }
+    return texts;
+  }
+
+  fs::path root_;
+};
+
+TEST_F(SettingsTest, AreTheDefaultsWhenTheFileIsEmpty) {
+  auto const configuration = load("");
+  ASSERT_TRUE(configuration.ok()) << configuration.problems.front().to_string();
+  auto const &settings = configuration.settings;
+  EXPECT_EQ(settings.mode, Mode::audit);
+  EXPECT_EQ(settings.provider, Provider::ec2);
+  ASSERT_EQ(settings.endpoints.size(), 2u);
+  EXPECT_EQ(settings.endpoints[0].to_string(), "169.254.169.254:80");
+  EXPECT_EQ(settings.endpoints[1].to_string(), "[fd00:ec2::254]:80");
+  EXPECT_EQ(settings.listen_port, 880);
+  EXPECT_FALSE(settings.listen_unix || settings.control_group || settings.metrics);
+  EXPECT_EQ(settings.control_socket, "/run/imdsgate/control.sock");
+  EXPECT_EQ(settings.connect_timeout, milliseconds(500));
+  EXPECT_EQ(settings.idle_timeout, milliseconds(75000));
+  EXPECT_EQ(settings.on_stop, OnStop::automatic);
+  EXPECT_EQ(settings.existing, Existing::refuse);
+  EXPECT_EQ(settings.backend, Backend::automatic);
+  EXPECT_EQ(settings.mark, 0x1d5u);
+  EXPECT_EQ(settings.mark_mask, 0xffffu);
+  ASSERT_EQ(settings.sinks.size(), 1u);
+  EXPECT_EQ(settings.sinks[0].type, SinkSettings::Type::standard_output);
+  EXPECT_FALSE(settings.sinks[0].alerts_only);
+  EXPECT_EQ(settings.limits.connections, 1024u);
+  EXPECT_EQ(settings.limits.header_bytes, 16384u);
+  EXPECT_EQ(settings.limits.body_bytes, 1048576u);
+  ASSERT_EQ(configuration.policies.audit->rules.size(), 1u);
+  EXPECT_EQ(configuration.policies.audit->rules[0]->id, "unusual-imds-request");
+  EXPECT_EQ(configuration.policies.enforce->unattributed, Verdict::block);
+}
+
+TEST_F(SettingsTest, AreTheDefaultsWhenADefaultFileIsMissingAndAProblemWhenANamedOneIs) {
+  EXPECT_TRUE(load_configuration(root_ / "none.yaml", false, root_ / "dmi").ok());
+  auto const named = load_configuration(root_ / "none.yaml", true, root_ / "dmi");
+  EXPECT_FALSE(named.ok());
+  EXPECT_FALSE(named.policies.audit);
+  EXPECT_EQ(named.problems.at(0).to_string(), file("none.yaml") + ": No such file or directory");
+  EXPECT_FALSE(load_configuration(root_, false, root_ / "dmi").ok()) << "a directory is no file";
+}
+
+constexpr char const *kEverything = R"(mode: enforce
+provider: gce
+endpoints: [{address: 169.254.169.254, port: 80}]
+listen: {port: 881, unix: imds.sock}
+control: {socket: control.sock, group: "100"}
+upstream: {connect_timeout: 1s, idle_timeout: 2m}
+on_stop: keep
+existing: ignore
+firewall_backend: legacy
+upstream_mark: {mark: 0x10, mask: 0xf0}
+unattributed: alert
+rules: [rules/a.yaml]
+classes: {credentials: alert, identity: block, userdata: allow, writable: auto, trust: alert, general: alert}
+ec2: {imdsv1: block, token_binding: off}
+allow:
+  - name: agent
+    when: |
+      process.executable == "/usr/bin/agent"
+        and user.id == "0"
+    methods: [GET, PUT]
+    paths: ["//computeMetadata/v1/instance/**/"]
+    imdsv1: allow
+    expires: 2099-01-01T00:00:00.25+02:00
+deny:
+  - {name: no-user-data, paths: [/latest/user-data]}
+profiles: []
+sinks:
+  - {type: file, path: events.ndjson, max_size: 1MiB, keep: 2, only: alerts}
+  - {type: journald, only: alerts}
+  - {type: syslog, address: "unix:/dev/other", only: all}
+metrics: {address: "::1", port: 9880}
+limits: {connections: 7, connections_per_uid: 3, header_bytes: 8KiB, body_bytes: 2MiB, header_timeout: 1500ms}
+)";
+
+TEST_F(SettingsTest, ReadEveryKey) {
+  write("rules/a.yaml", kRule);
+  auto const configuration = load(kEverything);
+  for (auto const &problem : configuration.problems) ADD_FAILURE() << problem.to_string();
+  auto const &settings = configuration.settings;
+  EXPECT_EQ(settings.mode, Mode::enforce);
+  EXPECT_EQ(settings.provider, Provider::gce);
+  EXPECT_EQ(settings.listen_unix, file("imds.sock"));
+  EXPECT_EQ(settings.control_socket, file("control.sock"));
+  EXPECT_EQ(settings.control_group, "100");
+  EXPECT_EQ(settings.idle_timeout, milliseconds(120000));
+  EXPECT_EQ(settings.on_stop, OnStop::keep);
+  EXPECT_EQ(settings.existing, Existing::ignore);
+  EXPECT_EQ(settings.backend, Backend::legacy);
+  EXPECT_EQ(settings.mark_mask, 0xf0u);
+  ASSERT_EQ(settings.sinks.size(), 3u);
+  EXPECT_EQ(settings.sinks[0].path, file("events.ndjson"));
+  EXPECT_EQ(settings.sinks[0].max_size, 1048576u);
+  EXPECT_TRUE(settings.sinks[0].alerts_only);
+  EXPECT_EQ(settings.sinks[2].address, "unix:/dev/other");
+  EXPECT_EQ(settings.metrics->to_string(), "[::1]:9880");
+  EXPECT_EQ(settings.limits.header_timeout, milliseconds(1500));
+  auto const &policy = *configuration.policies.enforce;
+  EXPECT_EQ(policy.rules.at(0)->id, "a-rule");
+  EXPECT_EQ(policy.classes[index(PathClass::credentials)], Verdict::alert);
+  EXPECT_EQ(policy.imdsv1[index(PathClass::general)], Verdict::block);
+  EXPECT_EQ(policy.allow.at(0).paths.at(0), "/computeMetadata/v1/instance/**");
+  EXPECT_TRUE(policy.allow.at(0).allow_imdsv1);
+  EXPECT_TRUE(policy.allow.at(0).expires);
+  EXPECT_EQ(policy.deny.at(0).name, "no-user-data");
+}
+
+TEST_F(SettingsTest, AreShownSoThatTheyCanBeReadAgain) {
+  write("rules/a.yaml", kRule);
+  for (auto const *text : {"", kEverything, "rules: []\nsinks: []\n", "control: {socket: \"a: b # c\"}"}) {
+    auto const first = load(text);
+    ASSERT_TRUE(first.ok()) << text;
+    auto const shown = show(first);
+    auto const second = load(shown);
+    for (auto const &problem : problems(second)) EXPECT_THAT(problem, HasSubstr("warning")) << shown;
+    EXPECT_EQ(show(second), shown);
+    EXPECT_EQ(second.choices.allow.size(), first.choices.allow.size());
+    for (std::size_t i = 0; i < first.choices.allow.size(); ++i) {
+      EXPECT_EQ(second.choices.allow[i].expires, first.choices.allow[i].expires);
+      EXPECT_EQ(second.choices.allow[i].when_text, first.choices.allow[i].when_text);
+    }
+  }
+}
+
+// The file as shipped, and with each of its defaults written out, is the defaults.
+TEST_F(SettingsTest, OfTheShippedFileAreTheDefaults) {
+  std::ifstream stream(std::string(SOURCE_DIR) + "/config/imdsgate.yaml");
+  std::ostringstream shipped;
+  shipped << stream.rdbuf();
+  auto const defaults = show(load(""));
+  EXPECT_EQ(show(load(shipped.str())), defaults);
+  std::string uncommented, line;
+  for (std::istringstream lines(shipped.str()); std::getline(lines, line);) {
+    if (std::regex_search(line, std::regex("^#([a-z]|  [^ ])"))) uncommented += line.substr(1) + '\n';
+  }
+  auto const written_out = load(uncommented);
+  for (auto const &problem : problems(written_out)) ADD_FAILURE() << problem;
+  EXPECT_EQ(show(written_out), defaults);
+  for (auto const *key :
+       {"mode", "provider", "listen", "control", "upstream", "on_stop", "existing", "firewall_backend",
+        "upstream_mark", "unattributed", "classes", "ec2", "allow", "deny", "profiles", "sinks", "limits"}) {
+    EXPECT_THAT("\n" + uncommented, HasSubstr(std::string("\n") + key + ":"));
+  }
+}
+
+TEST_F(SettingsTest, OfTheShippedFilesExamplesAreRead) {
+  write("rules/unusual-imds-request.yaml", kRule);
+  std::ifstream stream(std::string(SOURCE_DIR) + "/config/imdsgate.yaml");
+  std::string examples;
+  for (std::string line; std::getline(stream, line);) {
+    if (line.starts_with("#    ")) examples += line.substr(5) + '\n';
+  }
+  auto const configuration = load(examples);
+  for (auto const &problem : problems(configuration)) ADD_FAILURE() << problem;
+  EXPECT_EQ(configuration.settings.sinks.size(), 3u);
+  EXPECT_EQ(configuration.policies.audit->allow.size(), 1u);
+}
+
+struct Mistake {
+  char const *text;
+  char const *problem;
+};
+
+class Mistakes : public SettingsTest, public testing::WithParamInterface<Mistake> {};
+
+TEST_P(Mistakes, IsNamedWithItsPlace) {
+  auto const configuration = load(GetParam().text);
+  EXPECT_FALSE(configuration.ok());
+  EXPECT_FALSE(configuration.policies.audit);
+  EXPECT_FALSE(configuration.policies.enforce);
+  EXPECT_THAT(problems(configuration), Contains(HasSubstr(GetParam().problem))) << GetParam().text;
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Each, Mistakes,
+    testing::Values(
+        Mistake{"mode: audti\n", "1:7: mode: expected one of audit, enforce"},
+        Mistake{"mode: enforce\nmod: audit\n", "2:1: unknown key 'mod'; did you mean 'mode'?"},
+        Mistake{"mode: audit\nmode: enforce\n", "2:1: key 'mode' is given twice, first on line 1"},
+        Mistake{"- mode\n", "1:1: expected a map"}, Mistake{"mode: [audit\n", "YAML"},
+        Mistake{"listen:\n  port: 0\n", "2:9: listen.port: expected a whole number from 1 to 65535"},
+        Mistake{"listen: {port: \"880\"}\n", "1:16: listen.port: expected a whole number"},
+        Mistake{"listen: {prot: 880}\n", "1:10: unknown key 'listen.prot'"},
+        Mistake{"listen: 880\n", "1:9: listen: expected a map"},
+        Mistake{"endpoints: []\n", "1:12: endpoints: is empty"},
+        Mistake{"endpoints: [{address: 169.254.169, port: 80}]\n",
+                "1:23: endpoints[0].address: not an IP address"},
+        Mistake{"endpoints: [{address: 169.254.169.254}]\n", "1:13: key 'endpoints[0].port' is missing"},
+        Mistake{"endpoints: [{address: 169.254.169.254, port: 0}]\n", "1:46: endpoints[0].port: expected"},
+        Mistake{"endpoints: [{address: 127.0.0.1, port: 80}]\n",
+                "1:13: endpoints[0]: 127.0.0.1 is no address"},
+        Mistake{"endpoints:\n  - {address: 1.2.3.4, port: 80}\n  - {address: \"::ffff:1.2.3.4\", port: 80}\n",
+                "3:5: endpoints[1]: 1.2.3.4:80 is given twice"},
+        Mistake{"upstream: {connect_timeout: 500}\n", "1:29: upstream.connect_timeout: expected a duration"},
+        Mistake{"upstream: {idle_timeout: 0s}\n", "1:26: upstream.idle_timeout: must be from"},
+        Mistake{"on_stop: leave\n", "1:10: on_stop: expected one of auto, keep, remove"},
+        Mistake{"existing: translate\n", "1:11: existing: translate is not available in this version"},
+        Mistake{"firewall_backend: iptables\n", "1:19: firewall_backend: expected one of auto, nft, legacy"},
+        Mistake{"upstream_mark: {mark: 0x10000, mask: 0xffff}\n",
+                "1:16: upstream_mark: the mark has bits outside"},
+        Mistake{"upstream_mark: {mark: 0}\n", "1:23: upstream_mark.mark: expected"},
+        Mistake{"upstream_mark: {mark: 0x100000000}\n", "1:23: upstream_mark.mark: expected"},
+        Mistake{"unattributed: deny\n", "1:15: unattributed: expected one of auto, allow, alert, block"},
+        Mistake{"classes: {credential: block}\n", "1:11: unknown key 'classes.credential'; did you mean"},
+        Mistake{"classes: {credentials: deny}\n", "1:24: classes.credentials: expected one of"},
+        Mistake{"ec2: {token_binding: alert}\n",
+                "1:22: ec2.token_binding: alert is not available in this version"},
+        Mistake{"ec2: {token_binding: on}\n", "1:22: ec2.token_binding: expected one of off, alert, block"},
+        Mistake{"ec2: {scope: unit}\n", "1:14: ec2.scope: token binding is not available in this version"},
+        Mistake{"profiles: [cloud-init]\n",
+                "1:12: profiles[0]: profile cloud-init is not available in this version"},
+        Mistake{"rules: [none.yaml]\n", "1:9: rules[0]: "},
+        Mistake{"rules: none.yaml\n", "1:8: rules: expected a list"},
+        Mistake{"rules: [.]\n", "not a regular file"},
+        Mistake{"sinks: [{type: kafka}]\n",
+                "1:16: sinks[0].type: expected one of file, journald, syslog, stdout"},
+        Mistake{"sinks: [{only: all}]\n", "1:9: key 'sinks[0].type' is missing"},
+        Mistake{"sinks: [{type: file}]\n", "1:9: key 'sinks[0].path' is missing"},
+        Mistake{"sinks: [{type: stdout, path: /x}]\n", "1:24: unknown key 'sinks[0].path'"},
+        Mistake{"sinks: [{type: stdout, only: alert}]\n", "1:30: sinks[0].only: expected one of all, alerts"},
+        Mistake{"sinks: [{type: syslog, address: 10.0.0.1}]\n",
+                "1:33: sinks[0].address: expected unix:/PATH"},
+        Mistake{"sinks: [{type: file, path: a}, {type: file, path: ./a}]\n", "1:32: sinks[1]: "},
+        Mistake{"sinks: [{type: file, path: a, max_size: 64MB}]\n",
+                "1:41: sinks[0].max_size: expected a size"},
+        Mistake{"metrics: {address: 127.0.0.1, port: 880}\n", "1:10: metrics: the port is listen.port"},
+        Mistake{"metrics: {port: 9880}\n", "1:10: key 'metrics.address' is missing"},
+        Mistake{"limits: {connections: 0}\n", "1:23: limits.connections: expected"},
+        Mistake{"limits: {connections: -1}\n", "1:23: limits.connections: expected"},
+        Mistake{"limits: {header_bytes: 1}\n", "1:24: limits.header_bytes: must be from"},
+        Mistake{"control: {group: 100}\n", "1:18: control.group: expected text: put it in quotes"},
+        Mistake{"listen: {unix: a}\ncontrol: {socket: a}\n", "2:19: control.socket: is listen.unix, too"}));
+
+INSTANTIATE_TEST_SUITE_P(
+    InEntries, Mistakes,
+    testing::Values(
+        Mistake{"allow: [{when: user.id == \"0\"}]\n", "1:9: key 'allow[0].name' is missing"},
+        Mistake{"allow:\n  - {name: a, methods: []}\n", "2:24: allow[0].methods: is empty"},
+        Mistake{"allow:\n  - {name: a, methods: [GTE]}\n",
+                "2:25: allow[0].methods[0]: expected one of GET, HEAD"},
+        Mistake{"allow:\n  - {name: a, methods: [get]}\n", "2:25: allow[0].methods[0]: expected one of GET"},
+        Mistake{"allow:\n  - {name: a, methods: GET}\n", "2:24: allow[0].methods: expected a list"},
+        Mistake{"allow:\n  - {name: a, paths: []}\n", "2:22: allow[0].paths: is empty"},
+        Mistake{"allow:\n  - {name: a, paths: [latest]}\n",
+                "2:23: allow[0].paths[0]: a path pattern starts with"},
+        Mistake{"allow:\n  - {name: a, paths: [/a, /b/../c]}\n", "2:27: allow[0].paths[1]: a dot segment"},
+        Mistake{"allow:\n  - {name: a, paths: [\"/a**\"]}\n", "2:23: allow[0].paths[0]: ** stands for whole"},
+        Mistake{"allow:\n  - {name: a, expires: tomorrow}\n", "2:24: allow[0].expires: expected a time"},
+        Mistake{"allow:\n  - {name: a, expires: 2099-01-01}\n", "2:24: allow[0].expires: expected a time"},
+        Mistake{"allow:\n  - {name: a, imdsv1: alert}\n", "2:23: allow[0].imdsv1: expected one of allow"},
+        Mistake{"deny:\n  - {name: a, imdsv1: allow}\n", "2:15: unknown key 'deny[0].imdsv1'"},
+        Mistake{"allow:\n  - {name: a}\ndeny:\n  - {name: a}\n",
+                "4:5: deny[0]: the name a is given twice, first on line 2"},
+        Mistake{"allow:\n  - name: a\n    when: user.id ==\n", "allow[0].when: "},
+        Mistake{"allow:\n  - name: a\n    when: |\n      user.id == \"0\" and\n      process.exe == \"/x\"\n",
+                "5:7: allow[0].when: unknown field process.exe"},
+        Mistake{"deny:\n  - name: a\n    when: process.nmae == \"x\"\n",
+                "3:11: deny[0].when: unknown field process.nmae; did you mean process.name?"},
+        Mistake{"allow:\n  - name: a\n    when: 7\n", "3:11: allow[0].when: expected text"},
+        Mistake{"allow:\n  - name: a\n    wehn: user.id == \"0\"\n",
+                "3:5: unknown key 'allow[0].wehn'; did you mean"}));
+
+TEST_F(SettingsTest, NameEveryProblemInTheOrderOfTheFile) {
+  auto const configuration = load("mod: x\nlisten: {port: 0}\nsinks: [{type: x}]\nunattributed: y\nzzz: 1\n");
+  std::vector<std::string> starts;
+  for (auto const &problem : problems(configuration)) starts.push_back(problem.substr(0, problem.find(':')));
+  EXPECT_THAT(starts, testing::ElementsAre("1", "2", "3", "4", "5"));
+}
+
+TEST_F(SettingsTest, WarnOfGrantsThatGiveLessOrMoreThanTheySeemTo) {
+  struct Weak {
+    char const *when, *text;
+  };
+  for (auto const &[when, text] :
+       {Weak{"process.executable == \"/x\"", "names no user.id"},
+        Weak{"process.name == \"x\" and user.id == \"0\"", "name process.executable"},
+        Weak{"process.args == \"x\" and user.id == \"0\"", "grants nothing"},
+        Weak{"process.working_directory == \"/x\" and user.id == \"0\"", "chooses"}}) {
+    auto const entry = std::string("  - name: a\n    when: ") + when + "\n";
+    auto const allowed = load("allow:\n" + entry);
+    EXPECT_TRUE(allowed.ok());
+    EXPECT_THAT(problems(allowed),
+                Contains(AllOf(HasSubstr("3:11: warning: allow[0].when:"), HasSubstr(text))));
+    EXPECT_THAT(problems(load("deny:\n" + entry)), testing::IsEmpty()) << "what accuses need not be proven";
+  }
+  EXPECT_THAT(problems(load("allow: [{name: a}]")),
+              Contains(HasSubstr("1:9: warning: allow[0]: has no when")));
+  EXPECT_THAT(problems(load("deny: [{name: a}]")), Contains(HasSubstr("denies every request of everyone")));
+  EXPECT_THAT(problems(load("allow: [{name: a, when: user.id == \"0\", expires: 2001-01-01T00:00:00Z}]")),
+              Contains(HasSubstr("warning: allow[0].expires: has passed")));
+}
+
+TEST_F(SettingsTest, WarnOfAPortThatUsersCanTakeAndOfOpenMetrics) {
+  EXPECT_THAT(problems(load("listen: {port: 8080}")), Contains(HasSubstr("1:16: warning: listen.port")));
+  EXPECT_THAT(problems(load("metrics: {address: 0.0.0.0, port: 9880}")),
+              Contains(HasSubstr("warning: metrics")));
+}
+
+// Design §4: the published exclusion by working directory is honoured, and everybody is told what it is
+// worth.
+TEST_F(SettingsTest, WarnOfRulesThatGoByTheWorkingDirectory) {
+  auto const warns = [](Configuration const &configuration) {
+    for (auto const &problem : configuration.problems) {
+      if (problem.warning && problem.text.find("process.working_directory") != std::string::npos)
+        return problem.line;
+    }
+    return 0;
+  };
+  EXPECT_GT(warns(load("")), 1) << "the shipped rule";
+  write("r.yaml",
+        "id: r\nname: R\nquery: |\n  process where process.name == \"x\" and\n  not "
+        "process.working_directory : \"/opt/*\"\n");
+  EXPECT_EQ(warns(load("rules: [r.yaml]")), 5);
+  write("r.yaml", kRule);
+  EXPECT_EQ(warns(load("rules: [r.yaml]")), 0);
+}
+
+TEST_F(SettingsTest, PassOnARulesOwnProblems) {
+  write("r.yaml", "id: r\nname: R\nseverity: lwo\nquery: process where true\n");
+  auto const configuration = load("rules: [r.yaml]");
+  EXPECT_FALSE(configuration.ok());
+  EXPECT_THAT(configuration.problems.at(0).to_string(), HasSubstr(file("r.yaml") + ":3:11: "));
+}
+
+TEST_F(SettingsTest, RefuseTwoRulesOfOneId) {
+  write("a.yaml", kRule);
+  write("b.yaml", kRule);
+  EXPECT_THAT(problems(load("rules: [a.yaml, b.yaml]")),
+              Contains(HasSubstr("1:17: rules[1]: a rule with the id")));
+}
+
+TEST_F(SettingsTest, TakeTheProviderFromTheFirmware) {
+  struct Machine {
+    char const *file, *text;
+    std::optional<Provider> provider;
+  };
+  for (auto const &[name, text, provider] :
+       {Machine{"sys_vendor", "Amazon EC2\n", Provider::ec2},
+        Machine{"bios_version", "4.11.amazon\n", Provider::ec2},
+        Machine{"product_name", "Google Compute Engine\n", Provider::gce},
+        Machine{"chassis_asset_tag", "7783-7084-3265-9085-8269-3286-77\n", Provider::azure},
+        Machine{"sys_vendor", "Microsoft Corporation\n", std::nullopt},
+        Machine{"sys_vendor", "Google\n", std::nullopt}, Machine{"product_name", "\n", std::nullopt}}) {
+    fs::remove_all(root_ / "dmi");
+    write(std::string("dmi/") + name, text);
+    EXPECT_EQ(provider_by_dmi(root_ / "dmi"), provider) << name << ' ' << text;
+  }
+  fs::remove_all(root_ / "dmi");
+  EXPECT_EQ(provider_by_dmi(root_ / "dmi"), std::nullopt);
+}
+
+TEST_F(SettingsTest, NeedAProviderOrEndpoints) {
+  fs::remove_all(root_ / "dmi");
+  EXPECT_THAT(problems(load("provider: auto\n")),
+              Contains(HasSubstr("1:11: provider: auto finds no known cloud")));
+  EXPECT_FALSE(load("").ok());
+  EXPECT_TRUE(load("provider: azure\n").ok());
+  auto const guessed = load("endpoints: [{address: 169.254.169.254, port: 80}]\n");
+  EXPECT_TRUE(guessed.ok());
+  EXPECT_FALSE(guessed.settings.provider_known);
+  EXPECT_THAT(problems(guessed), Contains(HasSubstr("warning: provider: auto finds no known cloud")));
+}
+
+TEST_F(SettingsTest, RefuseAPathThatNoSocketCanHave) {
+  EXPECT_THAT(problems(load("listen: {unix: /" + std::string(200, 'x') + "}")),
+              Contains(HasSubstr("longer than")));
+}
+
+}  // namespace
+}  // namespace imdsgate
