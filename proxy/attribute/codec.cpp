@@ -199,6 +199,7 @@ template <class Archive>
 void fields(Archive &a, Ref<Archive, FindTcp> find) {
   fields(a, find.client);
   fields(a, find.original);
+  a(find.milliseconds);
 }
 template <class Archive>
 void fields(Archive &a, Ref<Archive, FindUnix> find) {
@@ -207,6 +208,7 @@ void fields(Archive &a, Ref<Archive, FindUnix> find) {
   a(find.uid);
   a(find.gid);
   a(find.accepted_ticks);
+  a(find.milliseconds);
 }
 template <class Archive>
 void fields(Archive &a, Ref<Archive, Walk> walk) {

@@ -61,6 +61,7 @@ struct SocketId {
 struct FindTcp {
   Endpoint client;
   Endpoint original;
+  std::uint32_t milliseconds = 0;  // the worker stops looking by itself
   auto operator<=>(FindTcp const &) const = default;
 };
 struct FindUnix {           // with the peer's pidfd as SCM_RIGHTS, where the kernel gives one
@@ -69,11 +70,12 @@ struct FindUnix {           // with the peer's pidfd as SCM_RIGHTS, where the ke
   uid_t uid = 0;
   gid_t gid = 0;
   std::uint64_t accepted_ticks = 0;  // since boot, in the unit of ProcessId::start_ticks
+  std::uint32_t milliseconds = 0;
   auto operator<=>(FindUnix const &) const = default;
 };
 struct Walk {
   uid_t uid = 0;
-  std::uint32_t milliseconds = 0;  // the worker stops by itself
+  std::uint32_t milliseconds = 0;
   std::vector<std::uint64_t> inodes;
   auto operator<=>(Walk const &) const = default;
 };

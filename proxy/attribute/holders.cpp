@@ -56,7 +56,7 @@ Answered<Holders> HolderSearch::in_cgroup(SocketId const &socket, Deadline deadl
   Answered<Holders> holders = Refusal{Reason::holder_changed, "the holders changed while they were read"};
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
     auto const found = candidates(*pids, socket.inode, deadline);
-    if (!found) return Refusal{Reason::walk_timeout, "too many descriptors to look at"};
+    if (!found) return Refusal{Reason::walk_timeout, "not all descriptors could be looked at in time"};
     if (found->empty()) return Refusal{Reason::no_holder, "nobody holds the socket"};
     holders = judge(*found, socket);
     bool const changed = !holders && (holders.error().reason == Reason::holder_changed ||
@@ -70,7 +70,7 @@ Answered<Holders> HolderSearch::sole(pid_t peer, std::vector<pid_t> pids, Socket
                                      Deadline deadline) {
   if (std::find(pids.begin(), pids.end(), peer) == pids.end()) pids.push_back(peer);
   auto const found = candidates(pids, socket.inode, deadline);
-  if (!found) return Refusal{Reason::walk_timeout, "too many descriptors to look at"};
+  if (!found) return Refusal{Reason::walk_timeout, "not all descriptors could be looked at in time"};
   if (found->empty()) return Refusal{Reason::no_holder, "nobody holds the peer's end"};
   for (auto const &candidate : *found) {
     if (candidate.pid != peer) {
@@ -94,11 +94,11 @@ std::optional<std::vector<HolderSearch::Candidate>> HolderSearch::candidates(std
       continue;
     }
     if (passed(deadline)) return std::nullopt;
-    auto places = process->dir.find_sockets({&inode, 1}, deadline);
-    if (!places) return std::nullopt;
-    if (places->empty()) continue;
-    process->last_path = places->front().path;
-    found.push_back({pid, std::move(places->front())});
+    auto place = process->dir.find_socket(inode, deadline);
+    if (!place) return std::nullopt;
+    if (!*place) continue;
+    process->last_path = (*place)->path;
+    found.push_back({pid, std::move(**place)});
   }
   return found;
 }

@@ -5,6 +5,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 namespace imdsgate {
 namespace {
 
@@ -13,6 +15,13 @@ using Clock = std::chrono::steady_clock;
 
 constexpr int kAttempts = 2;      // a process that exec'd between find and describe is found once more
 constexpr int kSoPeerPidfd = 77;  // SO_PEERPIDFD, Linux 6.5
+
+// What a worker may take for a question that is due by the deadline: less, so that one with many descriptors
+// to look at says so itself and need not be replaced.
+std::uint32_t budget(Deadline deadline) {
+  auto const left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now()).count();
+  return static_cast<std::uint32_t>(std::max<std::int64_t>(left * 9 / 10, 1));
+}
 
 Unattributed nobody(Refusal const &refusal) {
   return {refusal.reason, refusal.detail};
@@ -113,7 +122,7 @@ asio::awaitable<Answer> ProberClient::find(Flow flow, Deadline deadline) {
 }
 
 asio::awaitable<Answer> ProberClient::find_tcp(Flow flow, Deadline deadline) {
-  Question question = FindTcp{flow.client, flow.original};
+  Question question = FindTcp{flow.client, flow.original, budget(deadline)};
   co_return co_await pool_.ask(question, deadline);
 }
 
@@ -130,7 +139,8 @@ asio::awaitable<Answer> ProberClient::find_unix(Flow flow, Deadline deadline) {
   int fd = -1;
   size = sizeof fd;
   if (::getsockopt(flow.unix_fd, SOL_SOCKET, kSoPeerPidfd, &fd, &size) == 0) pidfd.reset(fd);
-  Question question = FindUnix{socket.st_ino, peer.pid, peer.uid, peer.gid, accepted_ticks(flow)};
+  Question question =
+      FindUnix{socket.st_ino, peer.pid, peer.uid, peer.gid, accepted_ticks(flow), budget(deadline)};
   co_return co_await pool_.ask(question, deadline, std::move(pidfd));
 }
 

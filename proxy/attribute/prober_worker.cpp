@@ -16,9 +16,7 @@
 namespace imdsgate {
 namespace {
 
-// A find that looks at this many descriptors stops by itself, so that the worker need not be replaced.
-constexpr std::chrono::milliseconds kFindBudget{200};
-constexpr std::size_t kDescriptorsPerProcess = 4;
+constexpr std::size_t kDescriptorsPerProcess = 5;
 
 // How many processes may be kept open, after raising the limit to what it may be.
 std::size_t cache_limit() {
@@ -42,7 +40,7 @@ class Worker {
     if (auto const *find = std::get_if<FindTcp>(&question)) return this->find(*find);
     if (auto const *find = std::get_if<FindUnix>(&question)) return this->find(*find, pidfd);
     if (auto const *walk = std::get_if<Walk>(&question)) {
-      return search_.walk(*walk, in(std::chrono::milliseconds(walk->milliseconds)));
+      return search_.walk(*walk, in(walk->milliseconds));
     }
     auto lineage = describer_.lineage(std::get<Describe>(question));
     if (!lineage) return lineage.error();
@@ -50,12 +48,14 @@ class Worker {
   }
 
  private:
-  static Deadline in(std::chrono::milliseconds budget) { return std::chrono::steady_clock::now() + budget; }
+  static Deadline in(std::uint32_t milliseconds) {
+    return std::chrono::steady_clock::now() + std::chrono::milliseconds(milliseconds);
+  }
 
   Answer find(FindTcp const &question) {
     auto const socket = diag_.find_tcp(question.client, question.original);
     if (!socket) return socket.error();
-    auto holders = search_.in_cgroup(*socket, in(kFindBudget));
+    auto holders = search_.in_cgroup(*socket, in(question.milliseconds));
     if (!holders && holders.error().reason == Reason::no_holder) return WalkNeeded{*socket};
     if (!holders) return holders.error();
     return Found{*socket, std::move(*holders)};
@@ -64,14 +64,13 @@ class Worker {
   Answer find(FindUnix const &question, HeldFd const &pidfd) {
     auto socket = diag_.find_unix_peer(question.inode);
     if (!socket) return socket.error();
-    socket->uid = question.uid;
     auto *peer = processes_.get(question.pid);
     Refusal const ended{Reason::process_gone, "the peer of the UNIX socket ended"};
     if (!peer) return ended;
     // Opened first: a pidfd that has not ended by now names the process that was opened.
     pollfd poll{pidfd.get(), POLLIN, 0};
     if (pidfd && ::poll(&poll, 1, 0) != 0) return ended;
-    auto holders = search_.sole(question.pid, neighbours(peer->dir), *socket, in(kFindBudget));
+    auto holders = search_.sole(question.pid, neighbours(peer->dir), *socket, in(question.milliseconds));
     if (!holders) return holders.error();
     auto const &holder = holders->suspects.front().holder;
     bool const as_connected = holder.real_uid == question.uid && holder.effective_uid == question.uid &&
@@ -81,6 +80,7 @@ class Worker {
       return Refusal{Reason::peer_changed, "process " + std::to_string(question.pid) +
                                                " no longer has the credentials it connected with"};
     }
+    socket->uid = question.uid;
     return Found{*socket, std::move(*holders)};
   }
 

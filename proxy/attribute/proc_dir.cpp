@@ -15,6 +15,11 @@
 namespace imdsgate {
 namespace {
 
+constexpr std::size_t kRemembered = 256;  // sockets of a process
+// What a running process has run is written down at each tick of the clock (10 ms at 100 Hz) and when it
+// stops.
+constexpr std::chrono::milliseconds kTicks{40};
+
 // Calls visit(name) for each entry but . and .. until it answers false. False: it did, or the directory is
 // gone.
 template <class Visit>
@@ -53,21 +58,29 @@ std::optional<std::uint64_t> socket_inode(int directory, char const *path) {
   return inode;
 }
 
-// False: the deadline passed.
-bool search_table(int descriptors, std::string const &prefix, std::span<std::uint64_t const> inodes,
-                  Deadline deadline, std::vector<SocketPlace> &found) {
+// Calls visit(inode, name) for each socket until it answers false. False: the deadline passed.
+template <class Visit>
+bool search_table(int descriptors, Deadline deadline, Visit visit) {
   unsigned count = 0;
   bool in_time = true;
   visit_entries(descriptors, [&](char const *name) {
     if (++count % 256 == 0 && std::chrono::steady_clock::now() > deadline) return in_time = false;
     auto const inode = socket_inode(descriptors, name);
-    if (!inode || std::find(inodes.begin(), inodes.end(), *inode) == inodes.end()) return true;
-    bool const known =
-        std::any_of(found.begin(), found.end(), [&](auto const &f) { return f.inode == *inode; });
-    if (!known) found.push_back({*inode, prefix + name});
-    return found.size() < inodes.size();
+    return !inode || visit(*inode, name);
   });
   return in_time;
+}
+
+// Those among `inodes`, each once. False: the deadline passed.
+bool search_for(int descriptors, std::string const &prefix, std::span<std::uint64_t const> inodes,
+                Deadline deadline, std::vector<SocketPlace> &found) {
+  return search_table(descriptors, deadline, [&](std::uint64_t inode, char const *name) {
+    if (std::find(inodes.begin(), inodes.end(), inode) == inodes.end()) return true;
+    bool const known =
+        std::any_of(found.begin(), found.end(), [&](auto const &f) { return f.inode == inode; });
+    if (!known) found.push_back({inode, prefix + name});
+    return found.size() < inodes.size();
+  });
 }
 
 // From a descriptor kept open: reading a /proc file at 0 generates it anew.
@@ -235,9 +248,59 @@ std::optional<std::vector<SocketPlace>> ProcDir::find_sockets(std::span<std::uin
   if (!descriptors_) {
     descriptors_.reset(::openat(dir_.get(), "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   }
-  if (descriptors_ && !search_table(descriptors_.get(), "fd/", inodes, deadline, found)) return std::nullopt;
+  if (descriptors_ && !search_for(descriptors_.get(), "fd/", inodes, deadline, found)) return std::nullopt;
   if (found.size() < inodes.size() && !search_threads(inodes, deadline, found)) return std::nullopt;
   return found;
+}
+
+std::string ProcDir::run_so_far() {
+  std::array<char, 128> buffer;
+  auto const text = read_again(dir_.get(), "schedstat", schedstat_, buffer);
+  // "0 0 0": this kernel does not count.
+  return text && !text->starts_with("0 ") ? std::string(*text) : std::string();
+}
+
+bool ProcDir::unchanged() {
+  remembered_.valid = !remembered_.run.empty() &&
+                      std::chrono::steady_clock::now() - remembered_.when > kTicks &&
+                      run_so_far() == remembered_.run;
+  return remembered_.valid;
+}
+
+Answered<std::optional<SocketPlace>> ProcDir::find_socket(std::uint64_t inode, Deadline deadline) {
+  auto const among = [inode](std::vector<SocketPlace> const &places) -> std::optional<SocketPlace> {
+    auto const place =
+        std::find_if(places.begin(), places.end(), [inode](auto const &p) { return p.inode == inode; });
+    if (place == places.end()) return std::nullopt;
+    return *place;
+  };
+  if (remembered_.valid) return among(remembered_.sockets);
+  Refusal const late{Reason::walk_timeout, "not all descriptors could be looked at in time"};
+  auto when = std::chrono::steady_clock::now();
+  auto run = threads_ == 1 ? run_so_far() : std::string();
+  // Read again too soon to be trusted, and still the same: it has stood since then, or questions that come
+  // faster than the ticks would never see it old enough.
+  if (!run.empty() && run == remembered_.run) when = remembered_.when;
+  remembered_ = {};
+  if (run.empty()) {
+    auto const places = find_sockets({&inode, 1}, deadline);
+    if (!places) return late;
+    return among(*places);
+  }
+  if (!descriptors_) descriptors_.reset(::openat(dir_.get(), "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  std::vector<SocketPlace> sockets;
+  bool const in_time =
+      !descriptors_ || search_table(descriptors_.get(), deadline, [&](std::uint64_t found, char const *name) {
+        // More are not remembered, but the one that is sought is.
+        if (sockets.size() < kRemembered || found == inode)
+          sockets.push_back({found, std::string("fd/") + name});
+        return true;
+      });
+  if (!in_time) return late;
+  auto place = among(sockets);
+  if (descriptors_ && sockets.size() < kRemembered)
+    remembered_ = {std::move(run), when, std::move(sockets), false};
+  return place;
 }
 
 bool ProcDir::search_threads(std::span<std::uint64_t const> inodes, Deadline deadline,
@@ -254,7 +317,7 @@ bool ProcDir::search_threads(std::span<std::uint64_t const> inodes, Deadline dea
         ::openat(tasks.get(), (std::string(name) + "/fd").c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (!table) return true;
     in_time = std::chrono::steady_clock::now() <= deadline &&
-              search_table(table.get(), "task/" + std::string(name) + "/fd/", inodes, deadline, found);
+              search_for(table.get(), "task/" + std::string(name) + "/fd/", inodes, deadline, found);
     return in_time && found.size() < inodes.size();
   });
   return in_time;

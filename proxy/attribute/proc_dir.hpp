@@ -62,6 +62,13 @@ class ProcDir {
   // with the number of threads as of the last alive(). nullopt: the deadline passed.
   std::optional<std::vector<SocketPlace>> find_sockets(std::span<std::uint64_t const> inodes,
                                                        Deadline deadline);
+  // Where it holds the one socket. Everything it holds is remembered, and not read again while unchanged().
+  Answered<std::optional<SocketPlace>> find_socket(std::uint64_t inode, Deadline deadline);
+  // It has certainly not run since find_socket() read its descriptors, and is alive: then it cannot have got
+  // another one, because descriptors are installed by the process that receives them. For a process with one
+  // thread only. One that shares its table with another process may have got one by that; it cannot use it
+  // before it runs.
+  bool unchanged();
   // Is the socket still (or again) there?
   bool holds(SocketPlace const &place) const;
 
@@ -69,6 +76,7 @@ class ProcDir {
   ProcDir(pid_t pid, HeldFd dir) : pid_(pid), dir_(std::move(dir)) {}
   int view() const { return thread_ ? thread_.get() : dir_.get(); }
   bool use_living_thread();
+  std::string run_so_far();
   bool search_threads(std::span<std::uint64_t const> inodes, Deadline deadline,
                       std::vector<SocketPlace> &found);
 
@@ -77,7 +85,13 @@ class ProcDir {
   unsigned long threads_ = 0;
   HeldFd dir_;
   HeldFd thread_;  // task/TID, when the leader is a zombie
-  HeldFd stat_, status_, descriptors_;
+  HeldFd stat_, status_, schedstat_, descriptors_;
+  struct Remembered {
+    std::string run;  // schedstat before the sockets were read; empty: nothing is remembered
+    std::chrono::steady_clock::time_point when;
+    std::vector<SocketPlace> sockets;
+    bool valid = false;  // by the last unchanged()
+  } remembered_;
 };
 
 }  // namespace imdsgate

@@ -124,6 +124,7 @@ std::optional<ProcStat> parse_stat(std::string_view text) {
     }
     if (!good) return std::nullopt;
   }
+  if (rest.empty()) return std::nullopt;  // cut: field 48 may be too
   return stat;
 }
 

@@ -4,7 +4,8 @@ namespace imdsgate {
 
 ProcessCache::Entry *ProcessCache::get(pid_t tgid) {
   if (auto const known = by_pid_.find(tgid); known != by_pid_.end()) {
-    if (known->second->entry.dir.alive()) {  // otherwise its number may have been given away
+    if (known->second->entry.dir.unchanged() ||
+        known->second->entry.dir.alive()) {  // otherwise its number may have been given away
 
       recent_.splice(recent_.begin(), recent_, known->second);
       known->second->entry.fresh = false;

@@ -5,6 +5,7 @@
 #include <grp.h>
 #include <net/if.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <sched.h>
 #include <spawn.h>
 #include <sys/ioctl.h>
@@ -105,10 +106,45 @@ void become(uid_t uid, gid_t gid) {
       "become");
 }
 
+pid_t fork_with_me() {
+  auto const pid = ::fork();
+  if (pid == 0) ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  return pid;
+}
+
 void run(std::string const &file, std::string const &argument) {
   ::execl(file.c_str(), file.c_str(), argument.c_str(), static_cast<char *>(nullptr));
   die_unless(false, file.c_str());
   ::_exit(99);
+}
+
+void send_descriptor(int channel, int fd) {
+  char byte = 0;
+  iovec part{&byte, 1};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof fd)] = {};
+  msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  message.msg_control = control;
+  message.msg_controllen = sizeof control;
+  auto *header = CMSG_FIRSTHDR(&message);
+  header->cmsg_level = SOL_SOCKET;
+  header->cmsg_type = SCM_RIGHTS;
+  header->cmsg_len = CMSG_LEN(sizeof fd);
+  std::memcpy(CMSG_DATA(header), &fd, sizeof fd);
+  if (::sendmsg(channel, &message, 0) != 1) ::_exit(97);
+}
+
+void receive_descriptor(int channel) {
+  char byte = 0;
+  iovec part{&byte, 1};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
+  msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  message.msg_control = control;
+  message.msg_controllen = sizeof control;
+  if (::recvmsg(channel, &message, 0) != 1 || !CMSG_FIRSTHDR(&message)) ::_exit(97);
 }
 
 int run_to_end(std::vector<std::string> const &command) {
@@ -185,7 +221,7 @@ void LiveHost::SetUp() {
   ASSERT_EQ(::unshare(CLONE_NEWNET), 0) << "needs root";
   loopback_up();
   auto address = service_address(80);
-  listener_.reset(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  listener_.reset(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   ASSERT_EQ(::bind(listener_.get(), reinterpret_cast<sockaddr *>(&address), sizeof address), 0);
   ASSERT_EQ(::listen(listener_.get(), 64), 0);
   service_ = endpoint_of(address);
@@ -193,7 +229,7 @@ void LiveHost::SetUp() {
   sockaddr_un local{};
   local.sun_family = AF_UNIX;
   std::strcpy(local.sun_path, (temp_.path / "imds.sock").c_str());
-  unix_listener_.reset(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  unix_listener_.reset(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   ASSERT_EQ(::bind(unix_listener_.get(), reinterpret_cast<sockaddr *>(&local), sizeof local), 0);
   ASSERT_EQ(::listen(unix_listener_.get(), 64), 0);
   std::filesystem::permissions(local.sun_path, std::filesystem::perms(0777));
@@ -235,6 +271,8 @@ int LiveHost::connect_v6_mapped() const {
 }
 
 Flow LiveHost::accept() {
+  pollfd poll{listener_.get(), POLLIN, 0};
+  EXPECT_EQ(::poll(&poll, 1, 10000), 1) << "nobody connected within ten seconds";
   sockaddr_in peer{};
   socklen_t size = sizeof peer;
   int const fd = ::accept4(listener_.get(), reinterpret_cast<sockaddr *>(&peer), &size, SOCK_CLOEXEC);
@@ -257,6 +295,8 @@ int LiveHost::connect_unix() const {
 }
 
 Flow LiveHost::accept_unix() {
+  pollfd poll{unix_listener_.get(), POLLIN, 0};
+  EXPECT_EQ(::poll(&poll, 1, 10000), 1) << "nobody connected within ten seconds";
   accepted_.emplace_back(::accept4(unix_listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
   Flow flow;
   flow.transport = Transport::unix_socket;

@@ -41,8 +41,12 @@ class Child {
 
 [[noreturn]] void pause_forever();
 void become(uid_t uid, gid_t gid);  // all of the real, effective and saved ids; no supplementary groups
+// fork(2) in a child; what is forked ends with it.
+pid_t fork_with_me();
 // `file` with two arguments and no descriptor closed but those marked so.
 [[noreturn]] void run(std::string const &file, std::string const &argument);
+void send_descriptor(int channel, int fd);  // in a child
+void receive_descriptor(int channel);
 int run_to_end(std::vector<std::string> const &command);
 
 class TempDir {
@@ -93,5 +97,13 @@ class LiveHost : public ::testing::Test {
   boost::asio::io_context io_;
   std::unique_ptr<ProberClient> client_;
 };
+
+inline std::string_view reason_of(AttributionResult const &result) {
+  return result ? "named" : name(result.error().reason);
+}
+#define ASSERT_NAMED(result) ASSERT_TRUE(result) << reason_of(result) << ": " << (result).error().detail
+#define EXPECT_NOBODY(result, why)        \
+  EXPECT_EQ(reason_of(result), name(why)) \
+      << ((result) ? (result)->holders[0]->process.comm : (result).error().detail)
 
 }  // namespace imdsgate::test

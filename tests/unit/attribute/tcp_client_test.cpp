@@ -20,45 +20,6 @@ namespace {
 
 using TcpClient = LiveHost;
 
-Reason reason_of(AttributionResult const &result) {
-  return result ? Reason::unattributed : result.error().reason;
-}
-
-#define ASSERT_NAMED(result) \
-  ASSERT_TRUE(result) << name((result).error().reason) << ": " << (result).error().detail
-#define EXPECT_NOBODY(result, why)              \
-  EXPECT_EQ(name(reason_of(result)), name(why)) \
-      << ((result) ? (result)->holders[0]->process.comm : (result).error().detail)
-
-void send_descriptor(int channel, int fd) {
-  char byte = 0;
-  iovec part{&byte, 1};
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof fd)] = {};
-  msghdr message{};
-  message.msg_iov = &part;
-  message.msg_iovlen = 1;
-  message.msg_control = control;
-  message.msg_controllen = sizeof control;
-  auto *header = CMSG_FIRSTHDR(&message);
-  header->cmsg_level = SOL_SOCKET;
-  header->cmsg_type = SCM_RIGHTS;
-  header->cmsg_len = CMSG_LEN(sizeof fd);
-  std::memcpy(CMSG_DATA(header), &fd, sizeof fd);
-  if (::sendmsg(channel, &message, 0) != 1) ::_exit(97);
-}
-
-void receive_descriptor(int channel) {
-  char byte = 0;
-  iovec part{&byte, 1};
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
-  msghdr message{};
-  message.msg_iov = &part;
-  message.msg_iovlen = 1;
-  message.msg_control = control;
-  message.msg_controllen = sizeof control;
-  if (::recvmsg(channel, &message, 0) != 1 || !CMSG_FIRSTHDR(&message)) ::_exit(97);
-}
-
 TEST_F(TcpClient, PeerCredentialsAreEmpty) {
   Child child([&](auto ready) {
     connect_here();
@@ -178,7 +139,7 @@ TEST_F(TcpClient, BoundToADeviceIsNamed) {
 TEST_F(TcpClient, ForkedHolderIsTheSameSuspect) {
   Child child([&](auto ready) {
     connect_here();
-    if (::fork() == 0) {
+    if (fork_with_me() == 0) {
       ready();
       pause_forever();
     }
@@ -190,31 +151,27 @@ TEST_F(TcpClient, ForkedHolderIsTheSameSuspect) {
   EXPECT_EQ(result->holders.size(), 1u);
   EXPECT_EQ(result->holders[0]->process.id.tgid, child.pid());
   EXPECT_EQ(result->holder_pids.size(), 2u);
-  for (auto const pid : result->holder_pids) ::kill(pid, SIGKILL);
 }
 
 TEST_F(TcpClient, HolderThatExecdIsASecondSuspect) {
   auto const sleep = temp_.copy("/bin/sleep", "other");
   Child child([&](auto) {
     connect_here();
-    if (::fork() == 0) run(sleep, "1000");
+    if (fork_with_me() == 0) run(sleep, "1000");
     pause_forever();
   });
   auto const flow = accept();
   // The fork's exec is the thing to wait for: both hold the socket, under two programs.
   std::vector<std::string> names;
-  pid_t other = 0;
   for (int i = 0; i < 1000 && names.size() < 2; ++i) {
     auto const result = attribute(flow);
     names.clear();
     for (auto const &holder : result ? result->holders : std::vector<LineagePtr>{}) {
       names.push_back(holder->process.name().value_or(""));
-      if (holder->process.id.tgid != child.pid()) other = holder->process.id.tgid;
     }
   }
   ASSERT_EQ(names.size(), 2u);
   EXPECT_NE(std::find(names.begin(), names.end(), "other"), names.end());
-  ::kill(other, SIGKILL);
 }
 
 TEST_F(TcpClient, ReceiverOfThePassedDescriptorIsFound) {
@@ -240,6 +197,41 @@ TEST_F(TcpClient, ReceiverOfThePassedDescriptorIsFound) {
   EXPECT_EQ(result->holders.size(), 2u);
   ::close(pair[0]);
   ::close(pair[1]);
+}
+
+TEST_F(TcpClient, ReceiverThatWasKnownToHoldNothingIsFound) {
+  int pair[2], go[2];
+  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+  ASSERT_EQ(::pipe2(go, O_CLOEXEC), 0);
+  Child receiver([&](auto ready) {
+    receive_descriptor(pair[1]);
+    ready();
+    pause_forever();
+  });
+  Child connector([&](auto ready) {
+    int const fd = connect_here();
+    char byte = 0;
+    if (::read(go[0], &byte, 1) != 1) ::_exit(97);
+    send_descriptor(pair[0], fd);
+    ready();
+    pause_forever();
+  });
+  auto const flow = accept();
+  // Long enough for both workers to have looked at the receiver and to trust that it has not run since.
+  auto const until = std::chrono::steady_clock::now() + std::chrono::milliseconds(200);
+  while (std::chrono::steady_clock::now() < until) {
+    for (auto const &result : attribute_all({flow, flow})) {
+      ASSERT_NAMED(result);
+      ASSERT_EQ(result->holder_pids, std::vector<pid_t>{connector.pid()});
+    }
+  }
+  ASSERT_EQ(::write(go[1], "g", 1), 1);
+  receiver.wait_ready();
+  for (auto const &result : attribute_all({flow, flow})) {
+    ASSERT_NAMED(result);
+    EXPECT_EQ(result->holder_pids.size(), 2u);
+  }
+  for (int const fd : {pair[0], pair[1], go[0], go[1]}) ::close(fd);
 }
 
 TEST_F(TcpClient, WithATranslatedPortIsNamedThroughConntrack) {
