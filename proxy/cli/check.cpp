@@ -3,6 +3,7 @@
 
 #include "cli/cli.hpp"
 #include "cli/configuration.hpp"
+#include "gateway/check.hpp"
 
 namespace imdsgate {
 
@@ -16,12 +17,10 @@ void add_check(CLI::App &app, int &exit_code) {
   options->configuration.add_to(*check);
   check->add_flag("--show", options->show, "Print the whole effective configuration");
   check->callback([options, &exit_code] {
-    auto const configuration = options->configuration.load();
-    if (!configuration) {
-      exit_code = 2;
-    } else if (options->show) {
-      std::cout << show(*configuration);
-    }
+    auto const report = check_configuration(options->configuration.path(), options->configuration.named());
+    std::cerr << report.problems;
+    if (options->show) std::cout << report.effective;
+    exit_code = report.exit_status;
   });
 }
 

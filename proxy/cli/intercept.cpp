@@ -1,5 +1,7 @@
 #include "cli/intercept.hpp"
 
+#include "cli/configuration.hpp"
+
 #include <iostream>
 #include <memory>
 #include <string>
@@ -15,10 +17,9 @@
 namespace imdsgate {
 namespace {
 
-constexpr char const *kDefaultConfig = "/etc/imdsgate/imdsgate.yaml";
 
 struct Options {
-  std::string config;
+  ConfigurationOption configuration;
   std::string netns;
   std::string backend;
   bool on_stop = false;
@@ -61,10 +62,8 @@ Result<FirewallSpec> spec_of(Settings const &settings, Options const &options) {
 
 // Sets `exit_code` and answers nullopt when there is nothing to go on with.
 std::optional<Situation> prepare(Options const &options, int &exit_code) {
-  bool const named = !options.config.empty();
-  auto const configuration = load_configuration(named ? options.config : kDefaultConfig, named);
-  for (auto const &problem : configuration.problems) std::cerr << problem.to_string() << '\n';
-  if (!configuration.ok()) {
+  auto const configuration = options.configuration.load(ConfigurationOption::Warnings::leave_out);
+  if (!configuration) {
     exit_code = 2;
     return std::nullopt;
   }
@@ -75,12 +74,12 @@ std::optional<Situation> prepare(Options const &options, int &exit_code) {
       return std::nullopt;
     }
   }
-  auto spec = spec_of(configuration.settings, options);
+  auto spec = spec_of(configuration->settings, options);
   if (!spec) {
     fail(spec.error());
     return std::nullopt;
   }
-  return Situation{configuration.settings, std::move(*spec)};
+  return Situation{configuration->settings, std::move(*spec)};
 }
 
 void print_notes(std::vector<std::string> const &notes) {
@@ -195,7 +194,7 @@ int status(Options const &options) {
 CLI::App *add_verb(CLI::App &app, std::shared_ptr<Options> const &options, char const *name,
                    char const *text) {
   auto *verb = app.add_subcommand(name, text);
-  verb->add_option("--config", options->config, std::string("the configuration (") + kDefaultConfig + ')');
+  options->configuration.add_to(*verb);
   verb->add_option("--netns", options->netns, "another network namespace: a name of `ip netns`, or a path");
   verb->add_option("--backend", options->backend, "which iptables (what `iptables` itself runs)")
       ->check(CLI::IsMember({"nft", "legacy"}));
