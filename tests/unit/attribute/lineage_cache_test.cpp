@@ -37,7 +37,7 @@ TEST(LineageCache, AnswersForExactlyTheSameProcessAndParent) {
   auto const changes = std::vector<std::function<void(Suspect &)>>{
       [](Suspect &s) { s.holder.id.start_ticks = 101; },
       [](Suspect &s) { s.holder.id.exec.stack_start = 9; },
-      [](Suspect &s) { s.holder.id.exec.comm = "x"; },
+      [](Suspect &s) { s.holder.id.exec.comm.push_back('x'); },
       [](Suspect &s) { s.holder.id.exec.executable.inode = 9; },
       [](Suspect &s) { s.holder.effective_uid = 9; },
       [](Suspect &s) { s.holder.effective_gid = 9; },
