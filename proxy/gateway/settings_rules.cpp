@@ -62,7 +62,8 @@ void SettingsReader::use_shipped_rule() {
     reader.add({reader.file(), 0, 0, false, "the shipped rule is not built in; name the rules"});
     return;
   }
-  std::string const file = std::string(kShippedRule) + " (built in)";
+  std::string file(kShippedRule);
+  file.append(" (built in)");
   auto loaded = load_rule(*text, file);
   for (auto &problem : loaded.problems) reader.add(std::move(problem));
   if (!loaded.rule) return;

@@ -32,7 +32,9 @@ inline std::vector<std::string> words(std::string const &text) {
 }
 
 inline std::vector<Row> table(std::string const &file) {
-  std::ifstream stream(std::string(FIXTURES) + "/decide/" + file);
+  std::string path(FIXTURES);
+  path.append("/decide/").append(file);
+  std::ifstream stream(path);
   EXPECT_TRUE(stream) << file;
   std::vector<Row> rows;
   std::string text;
