@@ -89,9 +89,9 @@ clients() {
   as 65534 wget -qO- "$url"                                                                  # nobody
   as 13 /usr/bin/python3 -c "import urllib.request as u; print(u.urlopen('$url').read())"    # proxy
   as 41 "$homes/41/collect.sh"                                                               # irc: /dev/tcp
-  as 10 "$tool" 169.254.169.254 "$role"                                                      # uucp: a binary in /tmp
+  as 10 "$tool" v4 "$role"                                                                   # uucp: a binary in /tmp
   as 38 "$homes/38/report" -s -K "$homes/38/request"                                         # list: a renamed curl
-  as 34 "$agent" fd00:ec2::254 "$role"                                                       # backup: the agent with a grant
+  as 34 "$agent" v6 "$role"                                                                  # backup: the agent with a grant
 }
 
 say 'Audit: everything is forwarded, what the rule names is an alert'

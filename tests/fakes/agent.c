@@ -1,6 +1,7 @@
-/* A small metadata client, as a cloud agent would be: agent ADDRESS PATH [--v1] [--wait]
+/* A small metadata client, as a cloud agent would be: agent v4|v6 PATH [--v1] [--wait]
  * fetches a session token by PUT (unless --v1), then PATH with it on the same connection; prints the status and the
- * body; exits 0 on 200. --wait reads one line from stdin between connect and the first request. */
+ * body; exits 0 on 200. --wait reads one line from stdin between connect and the first request. The address is not an
+ * argument, as it is none of a real agent's: a detection rule looks for it in command lines. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -60,18 +61,20 @@ int main(int argc, char **argv) {
     v1 |= strcmp(argv[at], "--v1") == 0;
     wait |= strcmp(argv[at], "--wait") == 0;
   }
-  int const fd = dial(argv[1]);
+  int const v6 = strcmp(argv[1], "v6") == 0;
+  char const *const host = v6 ? "[fd00:ec2::254]" : "169.254.169.254";
+  int const fd = dial(v6 ? "fd00:ec2::254" : host);
   if (fd < 0) return perror("agent"), 1;
   if (wait && getchar() == EOF) return 1;
   char request[2048], header[512] = "", *body = NULL;
   if (!v1) {
     snprintf(request, sizeof request,
-             "PUT /latest/api/token HTTP/1.1\r\nHost: %s\r\nX-aws-ec2-metadata-token-ttl-seconds: 60\r\nContent-Length: 0\r\n\r\n", argv[1]);
+             "PUT /latest/api/token HTTP/1.1\r\nHost: %s\r\nX-aws-ec2-metadata-token-ttl-seconds: 60\r\nContent-Length: 0\r\n\r\n", host);
     int const status = ask(fd, request, &body);
     if (status != 200) return printf("%d\n%s\n", status, status > 0 ? body : ""), 1;
     snprintf(header, sizeof header, "X-aws-ec2-metadata-token: %.400s\r\n", body);
   }
-  snprintf(request, sizeof request, "GET %.1024s HTTP/1.1\r\nHost: %s\r\n%sUser-Agent: demo-agent/1.0\r\n\r\n", argv[2], argv[1], header);
+  snprintf(request, sizeof request, "GET %.1024s HTTP/1.1\r\nHost: %s\r\n%sUser-Agent: demo-agent/1.0\r\n\r\n", argv[2], host, header);
   int const status = ask(fd, request, &body);
   printf("%d\n%s\n", status, status > 0 ? body : "");
   return status == 200 ? 0 : 1;

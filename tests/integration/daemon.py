@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pathlib
+import re
 import select
 import signal
 import socket
@@ -60,9 +61,10 @@ class Gateway:
         self.write()
 
     def write(self, **changes) -> None:
-        """The configuration file; JSON is YAML."""
+        """The configuration file: JSON is YAML, but for quantities, which are plain words there."""
         self.settings.update(changes)
-        self.config.write_text(json.dumps({key: value for key, value in self.settings.items() if value is not None}, indent=1) + "\n")
+        text = json.dumps({key: value for key, value in self.settings.items() if value is not None}, indent=1)
+        self.config.write_text(re.sub(r'"(\d+(?:ms|s|m|h|d|KiB|MiB))"', r"\1", text) + "\n")
 
     def start(self, ready: bool = True) -> "Gateway":
         path = self.lab.directory / f"notify-{os.urandom(4).hex()}"

@@ -100,8 +100,9 @@ class Lab:
         return follow.wait_line(self.directory / "cloud.ndjson", predicate, timeout)
 
     def rules(self) -> str:
-        """The firewall of the host namespace, counters removed."""
-        return "".join(self.run(f"{family}-save").stdout for family in ("iptables", "ip6tables"))
+        """The firewall of the host namespace, without the comments, which hold the time."""
+        saved = "".join(self.run(f"{family}-save").stdout for family in ("iptables", "ip6tables"))
+        return "".join(line for line in saved.splitlines(keepends=True) if not line.startswith("#"))
 
 
 def rss_kib(pid: int) -> int:

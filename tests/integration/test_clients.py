@@ -84,7 +84,7 @@ def test_a_binary_in_tmp(audit, agent_binary):
     path.write_bytes(agent_binary.read_bytes())
     path.chmod(0o755)
     try:
-        assert audit.lab.run(path, "169.254.169.254", CREDENTIALS, user=1001).returncode == 0
+        assert audit.lab.run(path, "v4", CREDENTIALS, user=1001).returncode == 0
     finally:
         path.unlink()
     assert field(alert_of(audit, since), "process.executable").startswith(str(path))
@@ -96,7 +96,7 @@ def test_a_sharp_eyed_rule_is_not_a_blind_one(audit, agent_binary):
     agent = audit.lab.programs / "agent"
     agent.write_bytes(agent_binary.read_bytes())
     agent.chmod(0o755)
-    done = audit.lab.run(agent, "fd00:ec2::254", "/latest/meta-data/mac", user=1001)
+    done = audit.lab.run(agent, "v6", "/latest/meta-data/mac", user=1001)
     assert done.stdout.startswith("200")
     event = audit.wait_event(has(http__request__method="GET"), skip=since)
     assert field(event, "process.executable") == str(agent)

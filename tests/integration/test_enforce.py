@@ -86,7 +86,7 @@ def test_a_renamed_curl_in_a_home_directory(enforce, home):
                                   "/latest/dynamic/instance-identity/pkcs7", "/latest/dynamic/instance-identity/signature"])
 def test_every_way_to_the_credentials_needs_a_grant(enforce, home, agent_binary, path):
     tool = install(agent_binary, home / "own-agent", 1001)
-    assert enforce.lab.run(tool, "169.254.169.254", path, user=1001).stdout.startswith("403")
+    assert enforce.lab.run(tool, "v4", path, user=1001).stdout.startswith("403")
 
 
 @pytest.mark.parametrize("path", ["/latest/meta-data/iam%2fsecurity-credentials/demo-role", "/latest/user-data/../meta-data/iam/security-credentials/demo-role",
@@ -94,15 +94,15 @@ def test_every_way_to_the_credentials_needs_a_grant(enforce, home, agent_binary,
 def test_a_path_with_two_readings_has_none(enforce, home, agent_binary, path):
     tool = install(agent_binary, home / "own-agent", 1001)
     since = len(enforce.events())
-    assert enforce.lab.run(tool, "169.254.169.254", path, user=1001).stdout.startswith("400")
+    assert enforce.lab.run(tool, "v4", path, user=1001).stdout.startswith("400")
     assert "ambiguous_target" in reasons(enforce.wait_event(has(http__response__status_code=400), skip=since))
 
 
-@pytest.mark.parametrize("address", ["169.254.169.254", "fd00:ec2::254"])
-def test_the_agent_with_a_grant(enforce, agent_binary, address):
+@pytest.mark.parametrize("family", ["v4", "v6"])
+def test_the_agent_with_a_grant(enforce, agent_binary, family):
     agent = install(agent_binary, enforce.lab.programs / "agent")
     since = len(enforce.events())
-    done = enforce.lab.run(agent, address, ROLE, user=1002)
+    done = enforce.lab.run(agent, family, ROLE, user=1002)
     assert done.stdout.startswith("200\n{") and done.returncode == 0, done.stdout
     event = enforce.wait_event(has(url__path=ROLE), skip=since)
     assert field(event, "imdsgate.grant") == "agent"
@@ -112,10 +112,10 @@ def test_the_agent_with_a_grant(enforce, agent_binary, address):
 def test_the_grant_is_for_nothing_else(enforce, agent_binary):
     agent = install(agent_binary, enforce.lab.programs / "agent")
     other = install(agent_binary, enforce.lab.programs / "other")
-    assert enforce.lab.run(agent, "169.254.169.254", ROLE, user=1001).stdout.startswith("403")  # another user
-    assert enforce.lab.run(agent, "169.254.169.254", "/latest/dynamic/instance-identity/pkcs7", user=1002).stdout.startswith("403")  # another path
-    assert enforce.lab.run(other, "169.254.169.254", ROLE, user=1002).stdout.startswith("403")  # another program
-    assert enforce.lab.run(agent, "169.254.169.254", ROLE, "--v1", user=1002).stdout.startswith("403")  # IMDSv1
+    assert enforce.lab.run(agent, "v4", ROLE, user=1001).stdout.startswith("403")  # another user
+    assert enforce.lab.run(agent, "v4", "/latest/dynamic/instance-identity/pkcs7", user=1002).stdout.startswith("403")  # another path
+    assert enforce.lab.run(other, "v4", ROLE, user=1002).stdout.startswith("403")  # another program
+    assert enforce.lab.run(agent, "v4", ROLE, "--v1", user=1002).stdout.startswith("403")  # IMDSv1
     assert enforce.lab.run("bash", "-c", f"exec -a {agent} /usr/bin/curl -s -o /dev/null -w '%{{http_code}}' http://169.254.169.254{ROLE}",
                            user=1002).stdout == "403"  # only its name
 
@@ -124,14 +124,14 @@ def test_a_bind_mount_does_not_lend_a_path(enforce, home, agent_binary):
     """In his own mount namespace a user puts his program where the agent is (facts §1)."""
     agent = install(agent_binary, enforce.lab.programs / "agent")
     tool = install(agent_binary, home / "own-agent", 1002)
-    script = f"mount --bind {tool} {agent} && exec setpriv --reuid 1002 --regid 1002 --clear-groups -- {agent} 169.254.169.254 {ROLE}"
+    script = f"mount --bind {tool} {agent} && exec setpriv --reuid 1002 --regid 1002 --clear-groups -- {agent} v4 {ROLE}"
     done = enforce.lab.run("unshare", "-m", "sh", "-c", script)
     assert done.stdout.startswith("403"), done.stdout + done.stderr
 
 
 def test_general_paths_are_served(enforce, home, agent_binary):
     tool = install(agent_binary, home / "own-agent", 1001)
-    assert enforce.lab.run(tool, "169.254.169.254", "/latest/meta-data/instance-id", user=1001).stdout.startswith("200")
+    assert enforce.lab.run(tool, "v4", "/latest/meta-data/instance-id", user=1001).stdout.startswith("200")
 
 
 def test_nothing_after_a_block_on_the_same_connection(enforce):

@@ -43,8 +43,6 @@ def without_empty_tables(text: str) -> list[str]:
     """iptables-save lists a table from its first use on; one with nothing in it is no difference."""
     tables, lines = [], []
     for line in text.splitlines():
-        if line.startswith("#"):
-            continue
         lines.append(line.split(" [")[0])
         if line == "COMMIT":
             if any(entry.startswith("-") or (entry.startswith(":") and entry.endswith(" -")) for entry in lines):

@@ -75,7 +75,7 @@ def test_a_big_answer_to_a_slow_reader_takes_no_memory(impatient):
 
 
 def test_service_away_and_back(gateway):
-    daemon = gateway("audit", service="--port 80")
+    daemon = gateway("audit")
     assert ask(daemon, MAC).status == 200
     os.kill(daemon.lab.service_pid, signal.SIGTERM)
     daemon.lab.run("true", cloud=True)
