@@ -56,7 +56,7 @@ def wait_line(path: pathlib.Path, predicate, timeout: float, skip: int = 0) -> d
                 if predicate(line):
                     return line
             if time.monotonic() >= end:
-                listing = "\n".join(json.dumps(line)[:600] for line in seen[-20:])
+                listing = "\n".join(json.dumps(line)[:3000] for line in seen[-20:])
                 raise AssertionError(f"no such line within {timeout} s in {path}; the last of {len(seen)}:\n{listing}")
             watch.wait(end - time.monotonic())
     finally:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import itertools
-import json
 import os
 import pathlib
 import socket
@@ -93,8 +92,7 @@ class Lab:
 
     def received(self) -> list[dict]:
         """What the service has logged so far."""
-        path = self.directory / "cloud.ndjson"
-        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+        return follow.lines(self.directory / "cloud.ndjson")
 
     def wait_received(self, predicate, timeout: float = 10) -> dict:
         return follow.wait_line(self.directory / "cloud.ndjson", predicate, timeout)

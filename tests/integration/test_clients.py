@@ -71,11 +71,11 @@ def test_tools_that_the_rule_names(audit, name, command):
 
 def test_dev_tcp_is_no_named_tool_but_its_command_line_says_it(audit):
     since = len(audit.events())
-    script = r"exec 3<>/dev/tcp/169.254.169.254/80; printf 'GET /latest/meta-data/mac HTTP/1.0\r\n\r\n' >&3; cat <&3"
+    script = r"exec 3<>/dev/tcp/169.254.169.254/80; printf 'GET /latest/meta-data/mac HTTP/1.0\r\n\r\n' >&3; while read -r line <&3 || [[ $line ]]; do echo $line; done"
     done = audit.lab.run("bash", "-c", script, user=1001)
-    assert done.stdout.endswith("0a:ff:d5:00:00:2a")
+    assert done.stdout.strip().endswith("0a:ff:d5:00:00:2a")
     alert = alert_of(audit, since)  # the criterion is process.command_line: "*169.254.169.254*"
-    assert field(alert, "process.name") in ("bash", "cat")  # cat inherited the connection
+    assert field(alert, "process.name") == "bash"
 
 
 def test_a_binary_in_tmp(audit, agent_binary):
@@ -145,7 +145,7 @@ def test_no_secret_is_in_any_event(audit):
     since = len(audit.events())
     status, body = audit.lab.curl("-H", f"X-aws-ec2-metadata-token: {token}", f"http://169.254.169.254{CREDENTIALS}")
     assert status == 200
-    audit.wait_event(has(event__kind="alert", url__path=CREDENTIALS), skip=since)
+    audit.wait_event(has(event__kind="event", url__path=CREDENTIALS), skip=since)
     text = audit.events_path.read_text()
     for secret in (token, json.loads(body)["SecretAccessKey"], json.loads(body)["Token"]):
         assert secret not in text
