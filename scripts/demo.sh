@@ -73,22 +73,22 @@ as() {
 as 38 true
 install -m 755 /usr/bin/curl "$homes/38/report"
 printf 'url = "%s"\n' "$url" >"$homes/38/request"
-as 41 true
-cat >"$homes/41/collect.sh" <<'SCRIPT'
+as 39 true
+cat >"$homes/39/collect.sh" <<'SCRIPT'
 #!/bin/bash
 read -r path <"$(dirname "$0")/path"
 exec 3<>"/dev/tcp/169.254.169.254/80"
 printf 'GET %s HTTP/1.0\r\nHost: metadata\r\n\r\n' "$path" >&3
 while read -r line <&3; do echo "$line"; done
 SCRIPT
-printf '%s\n' "$role" >"$homes/41/path"
-chmod 755 "$homes/41/collect.sh"
+printf '%s\n' "$role" >"$homes/39/path"
+chmod 755 "$homes/39/collect.sh"
 
 clients() {
   as 33 sh -c "curl -s $url; exit \$?"                                                       # www-data: a web shell
   as 65534 wget -qO- "$url"                                                                  # nobody
   as 13 /usr/bin/python3 -c "import urllib.request as u; print(u.urlopen('$url').read())"    # proxy
-  as 41 "$homes/41/collect.sh"                                                               # irc: /dev/tcp
+  as 39 "$homes/39/collect.sh"                                                               # irc: /dev/tcp
   as 10 "$tool" v4 "$role"                                                                   # uucp: a binary in /tmp
   as 38 "$homes/38/report" -s -K "$homes/38/request"                                         # list: a renamed curl
   as 34 "$agent" v6 "$role"                                                                  # backup: the agent with a grant

@@ -8,7 +8,7 @@ import os
 import sys
 
 COLUMNS = ("MODE", "USER", "PROCESS", "PARENT", "ASKED FOR", "VERDICT", "STATUS", "WHY")
-COLOURS = {"allow": "\033[32m", "alert": "\033[33m", "block": "\033[31m"}
+COLOURS = {"allow": "\033[32m", "ALERT": "\033[33m", "BLOCKED": "\033[31m"}
 
 
 def at(event: dict, path: str, default: object = None):
@@ -23,11 +23,10 @@ def row(event: dict) -> tuple[str, ...]:
     grant, reason = at(event, "imdsgate.grant"), at(event, "imdsgate.reason")
     why = f"granted: {grant}" if grant else reason or "nothing speaks against it"
     verdict, action = at(event, "imdsgate.verdict", "?"), at(event, "imdsgate.action", "?")
-    if verdict == "block" and action == "forward":
-        why += " (enforce would block)"
+    shown = "BLOCKED" if action == "block" else "allow" if verdict == "allow" else "ALERT"
     return (at(event, "imdsgate.mode", "?"), user, at(event, "process.executable", "unattributed"),
             at(event, "process.parent.name", "-"), asked.replace("/latest/meta-data/iam/security-credentials/", "…/security-credentials/"),
-            verdict if action == "forward" else "BLOCKED", str(at(event, "http.response.status_code", "-")), why)
+            shown, str(at(event, "http.response.status_code", "-")), why)
 
 
 def main() -> None:
@@ -43,7 +42,7 @@ def main() -> None:
             mode = cells[0]
             print("  ".join("─" * width for width in widths))
         line = "  ".join(cell.ljust(width) for cell, width in zip(cells, widths)).rstrip()
-        code = COLOURS["block"] if cells[5] == "BLOCKED" else COLOURS.get(cells[5], "")
+        code = COLOURS.get(cells[5], "")
         print(f"{code}{line}\033[0m" if colour and number else line)
 
 
