@@ -2,8 +2,10 @@
 
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/socket_base.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
 namespace imdsgate {
@@ -12,7 +14,7 @@ namespace asio = boost::asio;
 using boost::system::error_code;
 
 namespace {
-constexpr std::size_t kReadSize = 16u << 10;
+constexpr std::size_t kReadSize = 4u << 10;
 constexpr std::size_t kLingerBytes = 64u << 10;
 constexpr auto kWait = asio::as_tuple(asio::use_awaitable);
 }  // namespace
@@ -23,33 +25,49 @@ Connection::Connection(StreamSocket socket) : socket_(std::move(socket)) {
 }
 
 void Connection::consume(std::size_t bytes) {
-  begin_ += bytes;
-  if (begin_ == buffer_.size()) {
-    buffer_.clear();
+  begin_ += static_cast<std::ptrdiff_t>(bytes);
+  if (begin_ == end_) begin_ = end_ = 0;
+}
+
+// Room for kReadSize more bytes behind what is buffered.
+char *Connection::make_space() {
+  if (begin_ > 0) {
+    std::copy(buffer_.begin() + begin_, buffer_.begin() + end_, buffer_.begin());
+    end_ -= begin_;
     begin_ = 0;
   }
+  auto const needed = static_cast<std::size_t>(end_) + kReadSize;
+  if (buffer_.size() < needed) buffer_.resize(needed);
+  return buffer_.data() + end_;
 }
 
 error_code Connection::fill_now() {
-  if (begin_ > 0) {
-    buffer_.erase(0, begin_);
-    begin_ = 0;
-  }
-  std::size_t const before = buffer_.size();
-  buffer_.resize(before + kReadSize);
+  char *const space = make_space();
   error_code code;
-  std::size_t const read = socket_.read_some(asio::buffer(buffer_.data() + before, kReadSize), code);
-  buffer_.resize(before + read);
+  std::size_t const read = socket_.read_some(asio::buffer(space, kReadSize), code);
+  end_ += static_cast<std::ptrdiff_t>(read);
   return code;
 }
 
+// async_read_some rather than async_wait: the latter tells epoll anew each time, and wakes once more for
+// nothing.
 asio::awaitable<error_code> Connection::fill() {
-  for (;;) {
-    error_code code = fill_now();
-    if (code != asio::error::would_block) co_return code;
-    auto [waited] = co_await socket_.async_wait(asio::socket_base::wait_read, kWait);
-    if (waited) co_return waited;
-  }
+  char *const space = make_space();
+  auto const buffer = asio::buffer(space, kReadSize);
+  auto [code, read] = co_await socket_.async_read_some(buffer, kWait);
+  end_ += static_cast<std::ptrdiff_t>(read);
+  co_return code;
+}
+
+asio::awaitable<void> Connection::readable_within(std::chrono::microseconds at_most) {
+  asio::steady_timer timer(socket_.get_executor(), at_most);
+  auto const waiting = std::make_shared<bool>(true);  // shared: the handler may run when this is over
+  timer.async_wait([this, waiting](error_code code) {
+    error_code ignored;  // what it was waiting for is there, or the socket is closed
+    if (!code && *waiting) socket_.cancel(ignored);
+  });
+  co_await socket_.async_wait(asio::socket_base::wait_read, kWait);
+  *waiting = false;
 }
 
 asio::awaitable<error_code> Connection::write(std::string_view bytes) {

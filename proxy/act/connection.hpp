@@ -3,6 +3,7 @@
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/generic/stream_protocol.hpp>
+#include <chrono>
 #include <string>
 #include <string_view>
 
@@ -15,13 +16,15 @@ class Connection {
   explicit Connection(StreamSocket socket);
 
   StreamSocket &socket() { return socket_; }
-  
 
-  std::string_view buffered() const { return std::string_view(buffer_).substr(begin_); }
+  std::string_view buffered() const {
+    return {buffer_.data() + begin_, static_cast<std::size_t>(end_ - begin_)};
+  }
   void consume(std::size_t bytes);
 
   // Reads at least one byte into the buffer, or answers why not; the end of the stream is asio::error::eof.
   boost::asio::awaitable<boost::system::error_code> fill();
+  boost::asio::awaitable<void> readable_within(std::chrono::microseconds at_most);
   boost::system::error_code fill_now();  // the same without waiting: would_block when nothing is there
 
   boost::asio::awaitable<boost::system::error_code> write(std::string_view bytes);
@@ -32,13 +35,14 @@ class Connection {
   void reset();  // closes with a RST, so that a cut-off answer cannot be taken for a whole one
 
  private:
+  char *make_space();
   StreamSocket socket_;
-  std::string buffer_;
-  std::size_t begin_ = 0;
+  std::string buffer_;  // storage; what is buffered is [begin_, end_)
+  std::ptrdiff_t begin_ = 0, end_ = 0;
 };
 
-// Says that no more is coming, and waits (bounded in time by the caller's deadline and in bytes here) for the client's
-// close: closing with unread bytes would send a RST that can overtake the answer.
+// Says that no more is coming, and waits (bounded in time by the caller's deadline and in bytes here) for the
+// client's close: closing with unread bytes would send a RST that can overtake the answer.
 boost::asio::awaitable<void> close_lingering(Connection &connection);
 
 }  // namespace imdsgate

@@ -56,7 +56,7 @@ UpstreamPool::Lease UpstreamPool::take_idle(Endpoint const &remote) {
 void UpstreamPool::give_back(Lease lease) {
   drop_stale();
   auto &idle = idle_[lease->remote];
-  if (idle.size() >= kIdlePerEndpoint || !lease->idle_and_open()) return;
+  if (idle.size() >= kIdlePerEndpoint || !lease->buffered().empty()) return;
   lease->idle_since = std::chrono::steady_clock::now();
   idle.push_back(std::move(lease));
 }

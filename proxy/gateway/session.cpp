@@ -20,6 +20,7 @@ using Clock = std::chrono::steady_clock;
 namespace {
 
 constexpr auto kPartialAlertAfter = std::chrono::seconds(5);  // interfaces §4
+constexpr auto kWithTheConnection = std::chrono::microseconds(300);  // about what accept() itself may be late by
 constexpr auto kLinger = std::chrono::seconds(1);
 
 class Session {
@@ -64,7 +65,9 @@ Session::Session(Gateway &gateway, Connection client, Flow flow, Admission::Tick
       enrolment_(gateway, [this] { client_.reset(); }) {}
 
 asio::awaitable<void> Session::run() {
-  // A request that came with the connection needs one look at who asks; otherwise who connected may not be who asks.
+  // A request that comes with the connection needs one look at who asks; otherwise who connected may not be who asks,
+  // and both are looked at.
+  if (!header_arrived(client_)) co_await client_.readable_within(kWithTheConnection);
   if (!header_arrived(client_)) {
     identification_.look_at_accept([this] {
       auto const &who = identification_.at_accept();

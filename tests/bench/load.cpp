@@ -114,13 +114,21 @@ void Load::finished(Client &client, bool failed) {
   start(client);
 }
 
+// Where the value begins; HAProxy writes names in lower case.
+std::size_t content_length(std::string const &answer) {
+  for (auto const *name : {"\r\nContent-Length: ", "\r\ncontent-length: "}) {
+    if (auto const found = answer.find(name); found != std::string::npos) return found + 18;
+  }
+  return std::string::npos;
+}
+
 bool Load::complete(Client &client) {
   if (client.expected == 0) {
     auto const end = client.answer.find("\r\n\r\n");
     if (end == std::string::npos) return false;
-    auto const length = client.answer.find("Content-Length: ");
-    if (length == std::string::npos || length > end) throw std::runtime_error("an answer without Content-Length");
-    client.expected = end + 4 + std::stoul(client.answer.substr(length + 16));
+    auto const value = content_length(client.answer);
+    if (value == std::string::npos || value > end) throw std::runtime_error("an answer without Content-Length");
+    client.expected = end + 4 + std::stoul(client.answer.substr(value));
   }
   return client.answer.size() >= client.expected;
 }
