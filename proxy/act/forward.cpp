@@ -182,7 +182,8 @@ asio::awaitable<error_code> Exchange::upload_decoded() {
   result.request_body_bytes += data.size();
   watchdog_.expires_after(options_.response_timeout);
   // A service that stopped reading may have answered: that its connection broke is seen by download().
-  auto const code = co_await upstream_->write(parser_.chunked() ? render_chunk(data) : data);
+  if (parser_.chunked()) data = render_chunk(data);
+  auto const code = co_await upstream_->write(data);
   co_return code == asio::error::operation_aborted ? code : error_code{};
 }
 
