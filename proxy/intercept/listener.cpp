@@ -21,7 +21,8 @@ namespace asio = boost::asio;
 namespace {
 
 constexpr int kBacklog = 4096;
-constexpr auto kOutOfDescriptors = std::chrono::milliseconds(20);  // the kernel has no event for "one is free again"
+constexpr auto kOutOfDescriptors =
+    std::chrono::milliseconds(20);  // the kernel has no event for "one is free again"
 
 struct Fd {
   int value = -1;
@@ -39,7 +40,8 @@ Error failed(std::string const &what, int error) {
 
 bool somebody_listens(sockaddr_un const &address) {
   Fd const probe{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
-  return ::connect(probe.value, reinterpret_cast<sockaddr const *>(&address), sizeof address) == 0 || errno == EAGAIN;
+  return ::connect(probe.value, reinterpret_cast<sockaddr const *>(&address), sizeof address) == 0 ||
+         errno == EAGAIN;
 }
 
 }  // namespace
@@ -56,7 +58,8 @@ Result<std::unique_ptr<Listener>> Listener::open_tcp(Executor executor, Endpoint
   Fd fd{::socket(storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_TCP)};
   if (fd.value < 0) return failed(what, errno);
   int const on = 1;
-  ::setsockopt(fd.value, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);  // TIME_WAIT of an earlier run; never SO_REUSEPORT
+  ::setsockopt(fd.value, SOL_SOCKET, SO_REUSEADDR, &on,
+               sizeof on);  // TIME_WAIT of an earlier run; never SO_REUSEPORT
   if (storage.ss_family == AF_INET6) ::setsockopt(fd.value, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
   if (::bind(fd.value, reinterpret_cast<sockaddr *>(&storage), length) != 0) return failed(what, errno);
   if (::listen(fd.value, kBacklog) != 0) return failed(what, errno);
@@ -71,16 +74,19 @@ Result<std::unique_ptr<Listener>> Listener::open_unix(Executor executor, std::st
   std::memcpy(address.sun_path, path.data(), path.size());
   struct stat existing {};
   if (::lstat(path.c_str(), &existing) == 0) {
-    if (!S_ISSOCK(existing.st_mode)) return Error{Errc::refused, what + ": there is a file that is not a socket"};
+    if (!S_ISSOCK(existing.st_mode))
+      return Error{Errc::refused, what + ": there is a file that is not a socket"};
     if (somebody_listens(address)) return failed(what, EADDRINUSE);
     ::unlink(path.c_str());
   }
   Fd fd{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
   if (fd.value < 0) return failed(what, errno);
-  if (::bind(fd.value, reinterpret_cast<sockaddr *>(&address), sizeof address) != 0) return failed(what, errno);
+  if (::bind(fd.value, reinterpret_cast<sockaddr *>(&address), sizeof address) != 0)
+    return failed(what, errno);
   if (::chmod(path.c_str(), 0666) != 0) return failed(what, errno);
   if (::listen(fd.value, kBacklog) != 0) return failed(what, errno);
-  return std::unique_ptr<Listener>(new Listener(std::move(executor), fd.release(), Transport::unix_socket, {}));
+  return std::unique_ptr<Listener>(
+      new Listener(std::move(executor), fd.release(), Transport::unix_socket, {}));
 }
 
 Result<std::unique_ptr<Listener>> Listener::adopt(Executor executor, int raw) {
@@ -92,7 +98,8 @@ Result<std::unique_ptr<Listener>> Listener::adopt(Executor executor, int raw) {
   }
   sockaddr_storage storage{};
   socklen_t length = sizeof storage;
-  if (::getsockname(fd.value, reinterpret_cast<sockaddr *>(&storage), &length) != 0) return failed("getsockname", errno);
+  if (::getsockname(fd.value, reinterpret_cast<sockaddr *>(&storage), &length) != 0)
+    return failed("getsockname", errno);
   auto const transport = storage.ss_family == AF_UNIX ? Transport::unix_socket : Transport::tcp;
   auto const local = from_sockaddr(storage);
   if (transport == Transport::tcp && !local.address.is_loopback()) {
@@ -138,8 +145,7 @@ asio::awaitable<Result<Listener::Accepted>> Listener::accept() {
     switch (error) {
       case EINTR:
       case ECONNABORTED:
-      case EPROTO:
-        continue;
+      case EPROTO: continue;
       case EAGAIN: {
         auto [code] = co_await descriptor_.async_wait(asio::posix::descriptor_base::wait_read,
                                                       asio::as_tuple(asio::use_awaitable));
@@ -154,8 +160,7 @@ asio::awaitable<Result<Listener::Accepted>> Listener::accept() {
         co_await timer.async_wait(asio::as_tuple(asio::use_awaitable));
         continue;
       }
-      default:
-        co_return accepted.error();
+      default: co_return accepted.error();
     }
   }
 }
