@@ -22,7 +22,8 @@ namespace asio = boost::asio;
 namespace {
 
 constexpr int kBacklog = 4096;
-constexpr auto kOutOfDescriptors = std::chrono::milliseconds(20);  // the kernel has no event for "one is free again"
+constexpr auto kOutOfDescriptors =
+    std::chrono::milliseconds(20);  // the kernel has no event for "one is free again"
 
 Error failed(std::string const &what, int error) {
   std::string detail = what + ": " + std::strerror(error);
@@ -32,7 +33,8 @@ Error failed(std::string const &what, int error) {
 
 bool somebody_listens(sockaddr_un const &address) {
   Descriptor const probe{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
-  return ::connect(probe.get(), reinterpret_cast<sockaddr const *>(&address), sizeof address) == 0 || errno == EAGAIN;
+  return ::connect(probe.get(), reinterpret_cast<sockaddr const *>(&address), sizeof address) == 0 ||
+         errno == EAGAIN;
 }
 
 }  // namespace
@@ -49,7 +51,8 @@ Result<std::unique_ptr<Listener>> Listener::open_tcp(Executor executor, Endpoint
   Descriptor fd{::socket(storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_TCP)};
   if (fd.get() < 0) return failed(what, errno);
   int const on = 1;
-  ::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);  // TIME_WAIT of an earlier run; never SO_REUSEPORT
+  ::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on,
+               sizeof on);  // TIME_WAIT of an earlier run; never SO_REUSEPORT
   if (storage.ss_family == AF_INET6) ::setsockopt(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
   if (::bind(fd.get(), reinterpret_cast<sockaddr *>(&storage), length) != 0) return failed(what, errno);
   if (::listen(fd.get(), kBacklog) != 0) return failed(what, errno);
@@ -64,16 +67,19 @@ Result<std::unique_ptr<Listener>> Listener::open_unix(Executor executor, std::st
   std::memcpy(address.sun_path, path.data(), path.size());
   struct stat existing {};
   if (::lstat(path.c_str(), &existing) == 0) {
-    if (!S_ISSOCK(existing.st_mode)) return Error{Errc::refused, what + ": there is a file that is not a socket"};
+    if (!S_ISSOCK(existing.st_mode))
+      return Error{Errc::refused, what + ": there is a file that is not a socket"};
     if (somebody_listens(address)) return failed(what, EADDRINUSE);
     ::unlink(path.c_str());
   }
   Descriptor fd{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
   if (fd.get() < 0) return failed(what, errno);
-  if (::bind(fd.get(), reinterpret_cast<sockaddr *>(&address), sizeof address) != 0) return failed(what, errno);
+  if (::bind(fd.get(), reinterpret_cast<sockaddr *>(&address), sizeof address) != 0)
+    return failed(what, errno);
   if (::chmod(path.c_str(), 0666) != 0) return failed(what, errno);
   if (::listen(fd.get(), kBacklog) != 0) return failed(what, errno);
-  return std::unique_ptr<Listener>(new Listener(std::move(executor), fd.release(), Transport::unix_socket, {}));
+  return std::unique_ptr<Listener>(
+      new Listener(std::move(executor), fd.release(), Transport::unix_socket, {}));
 }
 
 Result<std::unique_ptr<Listener>> Listener::adopt(Executor executor, int raw) {
@@ -85,7 +91,8 @@ Result<std::unique_ptr<Listener>> Listener::adopt(Executor executor, int raw) {
   }
   sockaddr_storage storage{};
   socklen_t length = sizeof storage;
-  if (::getsockname(fd.get(), reinterpret_cast<sockaddr *>(&storage), &length) != 0) return failed("getsockname", errno);
+  if (::getsockname(fd.get(), reinterpret_cast<sockaddr *>(&storage), &length) != 0)
+    return failed("getsockname", errno);
   auto const transport = storage.ss_family == AF_UNIX ? Transport::unix_socket : Transport::tcp;
   auto const local = from_sockaddr(storage);
   if (transport == Transport::tcp && !local.address.is_loopback()) {
@@ -131,8 +138,7 @@ asio::awaitable<Result<Listener::Accepted>> Listener::accept() {
     switch (error) {
       case EINTR:
       case ECONNABORTED:
-      case EPROTO:
-        continue;
+      case EPROTO: continue;
       case EAGAIN: {
         auto [code] = co_await descriptor_.async_wait(asio::posix::descriptor_base::wait_read,
                                                       asio::as_tuple(asio::use_awaitable));
@@ -147,8 +153,7 @@ asio::awaitable<Result<Listener::Accepted>> Listener::accept() {
         co_await timer.async_wait(asio::as_tuple(asio::use_awaitable));
         continue;
       }
-      default:
-        co_return accepted.error();
+      default: co_return accepted.error();
     }
   }
 }

@@ -1,4 +1,5 @@
-// A listening socket of the gateway: TCP on loopback or on an interface's own address, or AF_UNIX. Used on the loop only.
+// A listening socket of the gateway: TCP on loopback or on an interface's own address, or AF_UNIX. Used on
+// the loop only.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
@@ -21,7 +22,8 @@ class Listener {
 
   // Errors name the address and, where a capability is missing for the port, which one.
   static Result<std::unique_ptr<Listener>> open_tcp(Executor executor, Endpoint const &endpoint);
-  // Replaces a socket file that nobody listens on any more; its mode is 0666: who may ask is the policy's business.
+  // Replaces a socket file that nobody listens on any more; its mode is 0666: who may ask is the policy's
+  // business.
   static Result<std::unique_ptr<Listener>> open_unix(Executor executor, std::string const &path);
   // A listening descriptor handed over by systemd (sd_listen_fds(3)); ownership passes.
   static Result<std::unique_ptr<Listener>> adopt(Executor executor, int fd);
@@ -30,7 +32,8 @@ class Listener {
     Socket socket;
     Flow flow;  // transport, client, local and time; `original` is not asked yet
   };
-  // The next connection, or the error that stops this listener. Out of descriptors is not an error: it waits for some.
+  // The next connection, or the error that stops this listener. Out of descriptors is not an error: it waits
+  // for some.
   boost::asio::awaitable<Result<Accepted>> accept();
 
   void close();

@@ -10,7 +10,8 @@
 
 namespace imdsgate {
 namespace {
-constexpr int kOriginalDst = 80;  // SO_ORIGINAL_DST and IP6T_SO_ORIGINAL_DST; their headers clash with netinet/in.h
+constexpr int kOriginalDst =
+    80;  // SO_ORIGINAL_DST and IP6T_SO_ORIGINAL_DST; their headers clash with netinet/in.h
 }
 
 Result<Endpoint> original_destination(int fd) {

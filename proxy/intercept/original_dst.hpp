@@ -6,7 +6,8 @@
 
 namespace imdsgate {
 
-// Of an accepted TCP socket. A connection that was not redirected has its own local address here, or none (not_found).
+// Of an accepted TCP socket. A connection that was not redirected has its own local address here, or none
+// (not_found).
 Result<Endpoint> original_destination(int fd);
 
 }  // namespace imdsgate

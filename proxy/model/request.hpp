@@ -47,7 +47,7 @@ struct MetadataRequest {
   std::optional<ImdsVersion> imds_version;  // EC2 only: v2 with a session token or on the token PUT
   bool ambiguous =
       false;  // percent-encoding, dot segments, `;`, backslash, control or non-ASCII bytes in the path
-  bool token_request = false;  // EC2: PUT /latest/api/token
+  bool token_request = false;             // EC2: PUT /latest/api/token
   std::optional<std::string> user_agent;  // as the client says; proves nothing
 };
 

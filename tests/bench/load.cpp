@@ -1,10 +1,10 @@
-// A load of a fixed number of GET requests on a fixed number of connections, and what each took. Connections are closed
-// with a reset, so that no TIME_WAIT piles up.
+// A load of a fixed number of GET requests on a fixed number of connections, and what each took. Connections
+// are closed with a reset, so that no TIME_WAIT piles up.
 //
 //   load ADDRESS:PORT PATH --requests N --connections C [--keep-alive]
 //
-// Prints one line of JSON: p50, p99 in microseconds, requests a second, failures. A request's time is from connect (or,
-// kept alive, from its sending) to the last byte of its answer.
+// Prints one line of JSON: p50, p99 in microseconds, requests a second, failures. A request's time is from
+// connect (or, kept alive, from its sending) to the last byte of its answer.
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
@@ -85,7 +85,8 @@ void Load::open(Client &client) {
   ::setsockopt(client.fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   epoll_event event{EPOLLIN | EPOLLOUT | EPOLLET, {.ptr = &client}};
   ::epoll_ctl(epoll_, EPOLL_CTL_ADD, client.fd, &event);
-  if (::connect(client.fd, reinterpret_cast<sockaddr *>(&address_), sizeof address_) != 0 && errno != EINPROGRESS) {
+  if (::connect(client.fd, reinterpret_cast<sockaddr *>(&address_), sizeof address_) != 0 &&
+      errno != EINPROGRESS) {
     throw std::runtime_error(std::string("connect: ") + std::strerror(errno));
   }
 }
@@ -127,7 +128,8 @@ bool Load::complete(Client &client) {
     auto const end = client.answer.find("\r\n\r\n");
     if (end == std::string::npos) return false;
     auto const value = content_length(client.answer);
-    if (value == std::string::npos || value > end) throw std::runtime_error("an answer without Content-Length");
+    if (value == std::string::npos || value > end)
+      throw std::runtime_error("an answer without Content-Length");
     client.expected = end + 4 + std::stoul(client.answer.substr(value));
   }
   return client.answer.size() >= client.expected;
