@@ -32,9 +32,9 @@ void print(boost::json::object const &object, std::string const &indent) {
 }
 
 int ask(Options const &options, boost::json::object const &command) {
-  auto const configuration = options.configuration.load(ConfigurationOption::Warnings::leave_out);
-  if (!configuration) return 2;
-  auto const reply = ask_daemon(configuration->settings.control_socket, command);
+  // For its control.socket only: that the rest has errors is the daemon's to say, which keeps its old policy.
+  auto const configuration = load_configuration(options.configuration.path(), options.configuration.named());
+  auto const reply = ask_daemon(configuration.settings.control_socket, command);
   if (!reply) {
     std::cerr << "imdsgate: " << reply.error().detail << '\n';
     return 1;

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "gateway/control.hpp"
 #include "gateway/settings.hpp"
 #include "intercept/exemption.hpp"
 #include "intercept/firewall.hpp"
@@ -47,12 +48,23 @@ std::optional<FirewallBackend> backend_of(std::string const &option, Backend set
   return std::nullopt;
 }
 
+// A running daemon knows better than the file: its own uid and cgroup, and the mode it was switched to.
+void ask_running_daemon(Settings const &settings, FirewallSpec &spec) {
+  auto const reply = ask_daemon(settings.control_socket, {{"command", "status"}});
+  if (!reply || !reply->contains("ok") || reply->at("ok") != true) return;
+  spec.exemption.uid = reply->at("uid").to_number<uid_t>();
+  std::string const cgroup(reply->at("cgroup").as_string());
+  spec.exemption.cgroup = cgroup.empty() ? std::nullopt : std::optional(cgroup);
+  spec.fence = reply->at("mode") == "enforce";
+}
+
 Result<FirewallSpec> spec_of(Settings const &settings, Options const &options) {
   FirewallSpec spec;
   spec.endpoints = settings.endpoints;
   spec.listen_port = settings.listen_port;
   spec.exemption = find_exemption(settings.mark, settings.mark_mask, settings.listen_port);
   spec.fence = settings.mode == Mode::enforce;
+  ask_running_daemon(settings, spec);
   spec.backend = backend_of(options.backend, settings.backend);
   auto const addresses = read_local_addresses();
   if (!addresses) return addresses.error();

@@ -20,6 +20,7 @@
 #include "gateway/instance_lock.hpp"
 #include "gateway/interception.hpp"
 #include "gateway/metrics_server.hpp"
+#include "gateway/own_cgroup.hpp"
 #include "gateway/start_up.hpp"
 #include "intercept/netns.hpp"
 #include "report/host_info.hpp"
@@ -63,6 +64,7 @@ class Daemon {
   void announce(Lifecycle what, bool alert, std::string message, std::optional<ControlPeer> peer = std::nullopt,
                 std::map<std::string, std::string> details = {});
   void refresh_metrics();
+  std::string mode_source() const { return options_.mode ? "--mode" : "the configuration file"; }
 
   RunOptions const options_;
   InstanceLock const lock_;
@@ -239,7 +241,7 @@ asio::awaitable<json::object> Daemon::set_mode(Mode mode, ControlPeer peer) {
   auto const applied = co_await interception_->apply(mode);
   announce(Lifecycle::mode_changed, false,
            "mode " + std::string(to_string(before)) + " → " + std::string(to_string(mode)) +
-               ", until a reload or a restart returns to the configuration file",
+               ", until a reload or a restart returns to what " + mode_source() + " says",
            peer, {{"previous_mode", std::string(to_string(before))}});
   json::object reply{{"mode", to_string(mode)}};
   if (!applied) {
@@ -261,6 +263,7 @@ asio::awaitable<json::object> Daemon::reload(std::optional<ControlPeer> peer) {
     json::array problems;
     std::string text = "the configuration has errors, the old policy stays:";
     for (auto const &problem : loaded.problems) {
+      if (problem.warning) continue;
       problems.emplace_back(problem.to_string());
       text += "\n  " + problem.to_string();
     }
@@ -274,7 +277,7 @@ asio::awaitable<json::object> Daemon::reload(std::optional<ControlPeer> peer) {
   gateway_->reload(settings_, policies_);
   interception_->set_settings(settings_);
   auto const applied = co_await interception_->apply(settings_.mode);
-  std::string message = "configuration read again; mode " + std::string(to_string(settings_.mode)) + " as the file says";
+  std::string message = "configuration read again; mode " + std::string(to_string(settings_.mode)) + " as " + mode_source() + " says";
   if (!restart.empty()) message += "; needs a restart to take effect: " + restart;
   announce(Lifecycle::reloaded, false, std::move(message), peer);
   reply["mode"] = to_string(settings_.mode);
@@ -293,6 +296,7 @@ json::object Daemon::status() const {
   reply["provider"] = to_string(settings_.provider);
   reply["pid"] = ::getpid();
   reply["uid"] = ::geteuid();
+  reply["cgroup"] = own_cgroup().value_or("");
   reply["redirect"] = interception_->redirecting();
   reply["fence"] = interception_->fenced();
   reply["attribution"] = "sock_diag";

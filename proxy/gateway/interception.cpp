@@ -81,6 +81,7 @@ Result<void> Interception::open_listeners(std::vector<int> inherited) {
     if (!listener) return listener.error();
     auto const &local = (*listener)->local();
     bool const unix_socket = (*listener)->transport() == Transport::unix_socket;
+    if (unix_socket && !settings_.listen_unix) continue;  // not asked for: it is closed
     if (!unix_socket && local.port != settings_.listen_port) {
       return Error{Errc::refused, "the inherited listener is on " + local.to_string() + ", not on listen.port"};
     }

@@ -1,5 +1,6 @@
 #include "intercept/listener.hpp"
 
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/stat.h>
@@ -89,6 +90,9 @@ Result<std::unique_ptr<Listener>> Listener::adopt(Executor executor, int raw) {
   if (::getsockopt(fd.get(), SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) != 0 || listening == 0) {
     return Error{Errc::refused, "an inherited descriptor is not a listening socket"};
   }
+  // systemd leaves it blocking, and a blocking accept() would stop the loop.
+  if (::fcntl(fd.get(), F_SETFL, ::fcntl(fd.get(), F_GETFL) | O_NONBLOCK) != 0)
+    return failed("O_NONBLOCK", errno);
   sockaddr_storage storage{};
   socklen_t length = sizeof storage;
   if (::getsockname(fd.get(), reinterpret_cast<sockaddr *>(&storage), &length) != 0)
