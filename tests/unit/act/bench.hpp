@@ -10,6 +10,10 @@
 #include "act/request_reader.hpp"
 #include "unit/act/peer.hpp"
 
+namespace imdsgate {
+inline void PrintTo(Reason reason, std::ostream *out) { *out << name(reason); }
+}  // namespace imdsgate
+
 namespace imdsgate::test {
 
 inline constexpr auto kLoopPatience = std::chrono::seconds(15);

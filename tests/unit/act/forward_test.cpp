@@ -137,7 +137,7 @@ TEST_F(ForwardTest, AnAnswerCutShortIsAFailureOfAnAnswer) {
       auto peer = self.accept();
       peer.read_header();
       peer.send(answer);
-      EXPECT_EQ(client_.read_exactly(answer.size()), answer);
+      client_.read_until("half");
       peer.reset();
     });
     auto const result = ask(options_to(upstream), kGet);
@@ -237,6 +237,23 @@ TEST_F(ForwardTest, AHalfClosedClientThatNobodyHoldsIsGone) {
   client_.send(kGet);
   client_.half_close();
   EXPECT_EQ(exchange(options_to(upstream)).failure, Reason::client_gone);
+}
+
+// Its place among the connections is not its to keep.
+TEST_F(ForwardTest, AClientThatDoesNotReadItsAnswerIsLetGo) {
+  Upstream upstream([](Upstream &self) {
+    auto peer = self.accept();
+    peer.read_header();
+    peer.send("HTTP/1.1 200 OK\r\nContent-Length: 20000000\r\n\r\n");
+    while (peer.send(std::string(65536, 'x'))) {
+    }
+  });
+  auto options = options_to(upstream);
+  options.idle_timeout = options.response_timeout = milliseconds(100);
+  auto const result = ask(options, kGet);
+  EXPECT_TRUE(result.failure);
+  EXPECT_TRUE(result.answered);
+  EXPECT_EQ(pool_.open(), 0u);
 }
 
 std::size_t peak_memory_kib() {
