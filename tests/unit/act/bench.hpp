@@ -1,4 +1,5 @@
-// The proxy's end of one client connection on a loop, and the test's end of it; the loop always stops in time.
+// The proxy's end of one client connection on a loop, and the test's end of it; the loop always stops in
+// time.
 #pragma once
 
 #include <boost/asio/co_spawn.hpp>
@@ -11,7 +12,9 @@
 #include "unit/act/peer.hpp"
 
 namespace imdsgate {
-inline void PrintTo(Reason reason, std::ostream *out) { *out << name(reason); }
+inline void PrintTo(Reason reason, std::ostream *out) {
+  *out << name(reason);
+}
 }  // namespace imdsgate
 
 namespace imdsgate::test {
@@ -78,7 +81,8 @@ class Bench : public testing::Test {
   ReaderLimits limits_{16u << 10, 1u << 20};
 
  private:
-  boost::asio::awaitable<void> read_and_forward(ForwardOptions options, std::optional<ForwardResult> &result) {
+  boost::asio::awaitable<void> read_and_forward(ForwardOptions options,
+                                                std::optional<ForwardResult> &result) {
     RequestParser parser;
     auto const read = co_await read_request(served_, parser, limits_);
     EXPECT_TRUE(read) << read.error().detail;

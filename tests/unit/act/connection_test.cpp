@@ -89,11 +89,15 @@ TEST_F(ConnectionTest, LingeringHasABoundInBytes) {
 
 TEST_F(ConnectionTest, ReadableWithinReturnsEitherWay) {
   auto const start = std::chrono::steady_clock::now();
-  auto const nothing = [&]() -> boost::asio::awaitable<void> { co_await served_.readable_within(milliseconds(5)); };
+  auto const nothing = [&]() -> boost::asio::awaitable<void> {
+    co_await served_.readable_within(milliseconds(5));
+  };
   run(nothing);
   EXPECT_GE(std::chrono::steady_clock::now() - start, milliseconds(5));
   client_.send("x");
-  auto const something = [&]() -> boost::asio::awaitable<void> { co_await served_.readable_within(std::chrono::minutes(1)); };
+  auto const something = [&]() -> boost::asio::awaitable<void> {
+    co_await served_.readable_within(std::chrono::minutes(1));
+  };
   run(something);
   EXPECT_FALSE(served_.fill_now());
   EXPECT_EQ(served_.buffered(), "x");

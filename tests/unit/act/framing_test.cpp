@@ -27,7 +27,8 @@ TEST(Framing, OffersOfOtherProtocolsAreLeftOut) {
       {{{"Connection", " keep-alive ,close"}}, "Connection:  keep-alive ,close\r\n"},  // untouched
       {{{"Upgrade-Insecure-Requests", "1"}}, "Upgrade-Insecure-Requests: 1\r\n"},
   };
-  for (auto const &[fields, kept] : cases) EXPECT_EQ(rendered(fields), "GET /x?y HTTP/1.1\r\n" + kept + "\r\n");
+  for (auto const &[fields, kept] : cases)
+    EXPECT_EQ(rendered(fields), "GET /x?y HTTP/1.1\r\n" + kept + "\r\n");
 }
 
 TEST(Framing, Chunks) {

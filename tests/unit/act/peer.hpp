@@ -1,5 +1,5 @@
-// The other ends of the proxy's connections: plain blocking sockets, each call bounded by kPatience, so that a test that
-// waits for what never comes fails instead of hanging.
+// The other ends of the proxy's connections: plain blocking sockets, each call bounded by kPatience, so that
+// a test that waits for what never comes fails instead of hanging.
 #pragma once
 
 #include <arpa/inet.h>
@@ -130,7 +130,8 @@ class Peer {
 class Upstream {
  public:
   using Script = std::function<void(Upstream &)>;
-  explicit Upstream(Script script = {}, int backlog = 64) : fd_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+  explicit Upstream(Script script = {}, int backlog = 64)
+      : fd_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
     timeval const patience{kPatienceSeconds, 0};
     ::setsockopt(fd_, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
     sockaddr_storage address{};

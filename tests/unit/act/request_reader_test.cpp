@@ -49,7 +49,7 @@ TEST_F(RequestReaderTest, BytesAndWhatTheyAre) {
       {"GET / HTTP/1.1\r\r\n\r\n", Reason::bare_line_ending},
       {nul, Reason::nul_byte},
       {std::string("GET / HTTP/1.1\r\nX: \0", 20), Reason::nul_byte},  // without waiting for the end
-      {"\x16\x03\x01\x02\x01\x01", Reason::malformed_request},          // a TLS hello, cut after six bytes
+      {"\x16\x03\x01\x02\x01\x01", Reason::malformed_request},         // a TLS hello, cut after six bytes
       {"GET / HTTP/1.1\r\nX: a\x7f\r\n\r\n", Reason::malformed_request},
       {"GET / HTTP/1.1\r\nX: \x1b[2J\r\n\r\n", Reason::malformed_request},
       {"GET / HTTP/2.0\r\n\r\n", Reason::malformed_request},
@@ -89,7 +89,8 @@ TEST_F(RequestReaderTest, TheLimitIsTheLastSizeThatPasses) {
 }
 
 TEST_F(RequestReaderTest, OrderSpellingAndBytesAreKept) {
-  std::string const header = "PUT /a?b HTTP/1.1\r\nhOST: x\r\nB:  2 \r\na: 1\r\nb: 3\r\nContent-Length: 2\r\n\r\n";
+  std::string const header =
+      "PUT /a?b HTTP/1.1\r\nhOST: x\r\nB:  2 \r\na: 1\r\nb: 3\r\nContent-Length: 2\r\n\r\n";
   client_.send("\r\n" + header + "okGET");
   auto const outcome = read();
   ASSERT_FALSE(outcome.refusal);

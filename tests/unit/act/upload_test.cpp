@@ -35,7 +35,8 @@ TEST_F(UploadTest, TheNextRequestStaysBehindTheBody) {
     peer.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
     EXPECT_EQ(peer.read_to_end(), "");
   });
-  EXPECT_FALSE(ask(options_to(upstream), put("Content-Length: 5\r\n", "helloGET /smuggled HTTP/1.1\r\n")).failure);
+  EXPECT_FALSE(
+      ask(options_to(upstream), put("Content-Length: 5\r\n", "helloGET /smuggled HTTP/1.1\r\n")).failure);
   EXPECT_EQ(served_.buffered(), "GET /smuggled HTTP/1.1\r\n");
 }
 
@@ -59,8 +60,9 @@ TEST_F(UploadTest, ChunksAreRewrittenWithoutExtensionsAndTrailers) {
     EXPECT_EQ(body, "hello world");
     peer.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
   });
-  auto const result = ask(options_to(upstream), put("transfer-encoding: chunked\r\n",
-                                                    "5;name=value\r\nhello\r\n06\r\n world\r\n0\r\nTrailer: t\r\n\r\n"));
+  auto const result =
+      ask(options_to(upstream), put("transfer-encoding: chunked\r\n",
+                                    "5;name=value\r\nhello\r\n06\r\n world\r\n0\r\nTrailer: t\r\n\r\n"));
   EXPECT_FALSE(result.failure) << result.detail;
   EXPECT_EQ(result.request_body_bytes, 11u);
   EXPECT_TRUE(result.keep_alive);
@@ -91,7 +93,8 @@ TEST_F(UploadTest, ExpectIsAnsweredByTheService) {
     EXPECT_EQ(peer.read_until("0\r\n\r\n"), "4\r\nbody\r\n0\r\n\r\n");
     peer.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
   });
-  auto const result = ask(options_to(upstream), put("Expect: 100-continue\r\nTransfer-Encoding: chunked\r\n"));
+  auto const result =
+      ask(options_to(upstream), put("Expect: 100-continue\r\nTransfer-Encoding: chunked\r\n"));
   EXPECT_FALSE(result.failure) << result.detail;
   EXPECT_EQ(result.status, 200);
   EXPECT_TRUE(result.keep_alive);
@@ -105,7 +108,8 @@ TEST_F(UploadTest, ARefusedExpectationEndsTheExchange) {
     peer.send(kRefused);
     EXPECT_EQ(peer.read_to_end(), "") << "a body went up after all";
   });
-  auto const result = ask(options_to(upstream), put("Expect: 100-continue\r\nTransfer-Encoding: chunked\r\n"));
+  auto const result =
+      ask(options_to(upstream), put("Expect: 100-continue\r\nTransfer-Encoding: chunked\r\n"));
   EXPECT_FALSE(result.failure) << result.detail;
   EXPECT_EQ(result.status, 417);
   EXPECT_FALSE(result.keep_alive) << "what follows would be read as a request, and may be the body";
@@ -143,8 +147,9 @@ TEST_F(UploadTest, AnAnswerWithinAChunkSizeIsNoFailure) {
 }
 
 TEST_F(UploadTest, ABodyThatStopsIsTheClientsFault) {
-  for (std::string const &request : {put("Content-Length: 10\r\n", "half"), put("Transfer-Encoding: chunked\r\n", "4\r\nhalf\r\n"),
-                                     put("Transfer-Encoding: chunked\r\n", "4\r\nhalf\r\n1")}) {
+  for (std::string const &request :
+       {put("Content-Length: 10\r\n", "half"), put("Transfer-Encoding: chunked\r\n", "4\r\nhalf\r\n"),
+        put("Transfer-Encoding: chunked\r\n", "4\r\nhalf\r\n1")}) {
     reconnect();
     Upstream upstream([](Upstream &self) {
       auto peer = self.accept();
@@ -173,9 +178,11 @@ TEST_F(UploadTest, ABodyOverTheLimit) {
   limits_.body_bytes = 10;
   Upstream upstream([](Upstream &self) {
     auto peer = self.accept();
-    EXPECT_EQ(peer.read_to_end().find("0\r\n\r\n"), std::string::npos) << "the body was ended as if it were whole";
+    EXPECT_EQ(peer.read_to_end().find("0\r\n\r\n"), std::string::npos)
+        << "the body was ended as if it were whole";
   });
-  auto const result = ask(options_to(upstream), put("Transfer-Encoding: chunked\r\n", "8\r\n12345678\r\n8\r\n12345678\r\n0\r\n\r\n"));
+  auto const result = ask(options_to(upstream), put("Transfer-Encoding: chunked\r\n",
+                                                    "8\r\n12345678\r\n8\r\n12345678\r\n0\r\n\r\n"));
   EXPECT_EQ(result.failure, Reason::limit_body_bytes);
   EXPECT_FALSE(result.answered);
   EXPECT_LE(result.request_body_bytes, 10u);

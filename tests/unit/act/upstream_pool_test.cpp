@@ -131,7 +131,8 @@ TEST_F(UpstreamPoolTest, ARequestWithABodyIsNotRepeated) {
     first.read_until("hello");
   });
   EXPECT_FALSE(ask(options_to(upstream, true), kGet).failure);
-  auto const result = ask(options_to(upstream, true), "PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello");
+  auto const result =
+      ask(options_to(upstream, true), "PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello");
   EXPECT_EQ(result.failure, Reason::upstream_reset);
   upstream.join();
   EXPECT_FALSE(upstream.somebody_waits());
@@ -159,7 +160,8 @@ std::optional<Endpoint> being_connected(Endpoint const &remote) {
   while (file && std::fgets(line, sizeof line, file.get()) != nullptr) {
     unsigned local_port = 0, remote_port = 0, state = 0;
     if (std::sscanf(line, " %*d: %*8x:%4x %*8x:%4x %2x", &local_port, &remote_port, &state) != 3) continue;
-    if (remote_port == remote.port && state == 2) return Endpoint{remote.address, static_cast<std::uint16_t>(local_port)};
+    if (remote_port == remote.port && state == 2)
+      return Endpoint{remote.address, static_cast<std::uint16_t>(local_port)};
   }
   return std::nullopt;
 }

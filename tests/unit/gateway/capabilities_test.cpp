@@ -29,7 +29,8 @@ void raise_inheritable_and_ambient(int capability) {
 }
 
 TEST(Capabilities, TheProbersLeaveEverySetAndTheRestStays) {
-  if (!has(CAP_SYS_PTRACE, CAP_PERMITTED) || !has(CAP_DAC_READ_SEARCH, CAP_PERMITTED)) GTEST_SKIP() << "nothing to drop";
+  if (!has(CAP_SYS_PTRACE, CAP_PERMITTED) || !has(CAP_DAC_READ_SEARCH, CAP_PERMITTED))
+    GTEST_SKIP() << "nothing to drop";
   auto const body = [] {
     bool const admin = has(CAP_NET_ADMIN, CAP_EFFECTIVE);
     for (int const one : {CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH}) raise_inheritable_and_ambient(one);
@@ -38,7 +39,8 @@ TEST(Capabilities, TheProbersLeaveEverySetAndTheRestStays) {
       for (auto const set : {CAP_EFFECTIVE, CAP_PERMITTED, CAP_INHERITABLE}) {
         if (has(one, set)) return 2;
       }
-      if (::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET, static_cast<unsigned long>(one), 0UL, 0UL) != 0) return 3;
+      if (::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET, static_cast<unsigned long>(one), 0UL, 0UL) != 0)
+        return 3;
     }
     if (has(CAP_NET_ADMIN, CAP_EFFECTIVE) != admin || !has(CAP_SETUID, CAP_EFFECTIVE)) return 4;
     return missing_capabilities({{CAP_SYS_PTRACE, "x"}}).size() == 1 ? 0 : 5;

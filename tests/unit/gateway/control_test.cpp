@@ -68,8 +68,9 @@ class ControlTest : public testing::Test {
                            ::setresgid(kStranger, kStranger, kStranger) == 0 &&
                            ::setresuid(kStranger, kStranger, kStranger) == 0;
       if (!changed) ::_exit(1);
-      for (auto const line : {R"({"command":"status"})", R"({"command":"mode"})", R"({"command":"mode","mode":"enforce"})",
-                              R"({"command":"reload"})", R"({"command":"x"})"}) {
+      for (auto const line :
+           {R"({"command":"status"})", R"({"command":"mode"})", R"({"command":"mode","mode":"enforce"})",
+            R"({"command":"reload"})", R"({"command":"x"})"}) {
         auto const reply = ask_daemon(path_, json::parse(line).as_object());
         std::string const text = (reply ? json::serialize(*reply) : reply.error().detail) + '\n';
         if (::write(replies[1], text.data(), text.size()) < 0) ::_exit(2);
@@ -80,7 +81,8 @@ class ControlTest : public testing::Test {
     std::string all;
     serve([&] {
       char bytes[4096];
-      for (ssize_t got = 0; (got = ::read(replies[0], bytes, sizeof bytes)) > 0;) all.append(bytes, static_cast<std::size_t>(got));
+      for (ssize_t got = 0; (got = ::read(replies[0], bytes, sizeof bytes)) > 0;)
+        all.append(bytes, static_cast<std::size_t>(got));
     });
     ::close(replies[0]);
     int status = 0;
@@ -137,18 +139,23 @@ TEST_F(ControlTest, ALineWithoutEndIsCutOff) {
 }
 
 TEST_F(ControlTest, AStrangerMayDoNothing) {
-  std::string const no = R"({"ok":false,"error":"uid 54321 may not use the control socket"})" "\n";
+  std::string const no = R"({"ok":false,"error":"uid 54321 may not use the control socket"})"
+                         "\n";
   EXPECT_EQ(replies_to_a_stranger({}), no + no + no + no + no);
   EXPECT_EQ(mode_, Mode::audit);
 }
 
 TEST_F(ControlTest, TheGroupReadsAndChangesNothing) {
-  std::string const no = R"({"ok":false,"error":"only root may change the daemon"})" "\n";
+  std::string const no = R"({"ok":false,"error":"only root may change the daemon"})"
+                         "\n";
   std::vector<gid_t> many;  // more than the first look has room for
   for (gid_t group = 60000; group < 60100; ++group) many.push_back(group);
   many.push_back(kReaders);
-  EXPECT_EQ(replies_to_a_stranger(many),
-            R"({"version":"x","ok":true})" "\n" R"({"mode":"audit","ok":true})" "\n" + no + no + no);
+  EXPECT_EQ(replies_to_a_stranger(many), R"({"version":"x","ok":true})"
+                                         "\n"
+                                         R"({"mode":"audit","ok":true})"
+                                         "\n" +
+                                             no + no + no);
   EXPECT_EQ(mode_, Mode::audit);
 }
 
@@ -159,7 +166,8 @@ TEST_F(ControlTest, PlacesAreGivenBack) {
       for (int i = 0; i < 32; ++i) {
         peers.push_back(Peer::connect_unix(path_));
         peers.back().send("{\"command\":\"mode\"}\n");
-        EXPECT_NE(peers.back().read_until("\n").find("audit"), std::string::npos) << "round " << round << ", peer " << i;
+        EXPECT_NE(peers.back().read_until("\n").find("audit"), std::string::npos)
+            << "round " << round << ", peer " << i;
       }
       auto one_too_many = Peer::connect_unix(path_);
       EXPECT_EQ(one_too_many.read_to_end(), "");

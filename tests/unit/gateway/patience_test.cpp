@@ -29,7 +29,9 @@ TEST(Patience, HowLongAnAnswerMayTake) {
       {"/computeMetadata/v1", {{"wait_for_change", "true"}, {"timeout_sec", "99999999999999"}}, 24h},
       {"/computeMetadata/v1", {{"wait_for_change", "false"}, {"timeout_sec", "100"}}, 75s},
       {"/computeMetadata/v1", {{"timeout_sec", "100"}}, 75s},
-      {"/computeMetadata/v1", {{"wait_for_change", "false"}, {"wait_for_change", "true"}}, 24h},  // the last one counts
+      {"/computeMetadata/v1",
+       {{"wait_for_change", "false"}, {"wait_for_change", "true"}},
+       24h},  // the last one counts
       {"/computeMetadata/v1", {{"wait_for_change", "true"}, {"wait_for_change", ""}}, 75s},
   };
   for (auto const &[path, query, expected] : cases) {
