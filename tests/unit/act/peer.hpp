@@ -84,6 +84,7 @@ class Peer {
     }
     return take(unused_.size());
   }
+  std::string read_too_far() { return take(unused_.size()); }  // by the calls above
   std::string what_is_there() {
     char bytes[65536];
     for (;;) {
