@@ -60,6 +60,7 @@ class Exchange {
   UpstreamPool::Lease upstream_;
   bool reused_ = false;
   bool upstream_spoke_ = false;
+  std::string held_;  // the response's bytes that framing has taken and the client has not got yet
   bool upstream_keep_alive_ = false;
   bool uploading_ = false;
   bool awaiting_client_ = false;  // the upload waits for the client's body
@@ -208,9 +209,15 @@ asio::awaitable<void> Exchange::download() {
     }
     if (code && code != http::error::need_more) co_return fail(Reason::upstream_garbage, code.message());
     if (framing->status() == 101) co_return fail(Reason::upstream_garbage, "101 to a request that offered nothing");
-    bool const relayed = co_await relay(*framing, upstream_->buffered().substr(0, used));
-    if (!relayed) co_return;
+    held_.append(upstream_->buffered().substr(0, used));
     upstream_->consume(used);
+    if (held_.size() > kResponseHeaderBytes && !framing->is_header_done()) {
+      co_return fail(Reason::upstream_garbage, "header too long");
+    }
+    if (!framing->is_header_done()) continue;  // until then nothing is sent: it may yet turn out not to be HTTP
+    bool const relayed = co_await relay(*framing, held_);
+    held_.clear();
+    if (!relayed) co_return;
     if (!framing->is_done()) continue;
     if (framing->status() / 100 == 1) {
       framing.emplace(head);  // 100 Continue and 103 go through; the answer is still to come
@@ -237,7 +244,7 @@ void Exchange::end_of_upstream(ResponseFraming &framing, error_code code) {
   if (watchdog_.expired()) return fail(awaiting_client_ ? Reason::body_timeout : Reason::upstream_timeout);
   if (code == asio::error::operation_aborted) return fail(Reason::client_gone);
   if (code == asio::error::eof && framing.is_header_done() && framing.need_eof()) return;  // the length was the close
-  bool const cut_short = framing.is_header_done() || !upstream_->buffered().empty();
+  bool const cut_short = framing.is_header_done() || !held_.empty() || !upstream_->buffered().empty();
   fail(Reason::upstream_reset, cut_short ? "closed within its answer" : "closed without an answer");
 }
 

@@ -1,5 +1,6 @@
 #include "act/request_reader.hpp"
 
+#include <boost/algorithm/string/predicate.hpp>
 #include <boost/asio/error.hpp>
 #include <boost/beast/http/error.hpp>
 
@@ -34,10 +35,18 @@ std::optional<UnreadRequest> forbidden_byte(std::string_view bytes, std::size_t 
   return std::nullopt;
 }
 
-UnreadRequest parse_failure(error_code code) {
-  if (code == http::error::body_limit) return {Reason::limit_body_bytes, code.message()};
-  if (code == http::error::header_limit) return {Reason::limit_header_bytes, code.message()};
-  return {Reason::malformed_request, code.message()};
+// Beast refuses these by itself; its own codes do not tell all of them apart. `raw` is what it had read until then.
+UnreadRequest parse_failure(error_code code, std::string_view header, RawRequest const &raw) {
+  auto const failed = [&code](Reason reason) { return UnreadRequest{reason, code.message()}; };
+  if (code == http::error::body_limit) return failed(Reason::limit_body_bytes);
+  if (code == http::error::header_limit) return failed(Reason::limit_header_bytes);
+  if (code == http::error::bad_transfer_encoding) return failed(Reason::unsupported_transfer_encoding);
+  if (code == http::error::bad_obs_fold) return failed(Reason::obsolete_folding);
+  if (code == http::error::multiple_content_length) return failed(Reason::duplicate_content_length);
+  bool const length = code == http::error::bad_content_length;
+  if (!length) return failed(Reason::malformed_request);
+  bool const encoded = raw.field("Transfer-Encoding") || boost::algorithm::icontains(header, "\r\ntransfer-encoding:");
+  return failed(encoded ? Reason::transfer_encoding_with_length : Reason::content_length_list);
 }
 
 UnreadRequest read_failure(error_code code, bool anything) {
@@ -74,7 +83,7 @@ asio::awaitable<boost::system::result<void, UnreadRequest>> read_request(Connect
   parser.body_limit(limits.body_bytes);
   error_code code;
   parser.put(asio::buffer(header.data(), header.size()), code);
-  if (code) co_return parse_failure(code);
+  if (code) co_return parse_failure(code, header, parser.raw());
   if (!parser.is_header_done()) co_return UnreadRequest{Reason::malformed_request, "the header does not end"};
   parser.raw().header_bytes.assign(header);
   client.consume(size);

@@ -86,13 +86,14 @@ std::optional<std::vector<HolderSearch::Candidate>> HolderSearch::candidates(std
                                                                              Deadline deadline) {
   std::vector<Candidate> found;
   for (auto const pid : pids) {
-    auto *process = processes_.get(pid);
-    if (!process) continue;
-    SocketPlace const last{inode, process->last_path};
+    auto *process = processes_.known(pid);
+    SocketPlace const last{inode, process ? process->last_path : std::string()};
     if (!last.path.empty() && process->dir.holds(last)) {
       found.push_back({pid, last});
       continue;
     }
+    process = processes_.get(pid);
+    if (!process) continue;
     if (passed(deadline)) return std::nullopt;
     auto place = process->dir.find_socket(inode, deadline);
     if (!place) return std::nullopt;
@@ -104,7 +105,8 @@ std::optional<std::vector<HolderSearch::Candidate>> HolderSearch::candidates(std
 }
 
 Answered<Suspect> HolderSearch::suspect(Candidate const &candidate, SocketId const &socket) {
-  auto *process = processes_.get(candidate.pid);
+  auto *process = processes_.known(candidate.pid);
+  if (!process) process = processes_.get(candidate.pid);
   if (!process) return Refusal{Reason::process_gone, "a holder ended"};
   // One pass without a second look at the start time: the directory pins the process, and what exec changes
   // (stack_start) is read first. A mixture of two programs equals no identity that was ever described, so the
@@ -131,8 +133,13 @@ std::optional<ProcessSnapshot> HolderSearch::parent_of(ProcDir &holder) {
   // another parent by now. A directory that was open before cannot have become someone else's.
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
     auto const pid = holder.parent();
-    auto *parent = processes_.get(pid);
-    auto snapshot = parent ? parent->dir.snapshot(true) : Refusal{Reason::process_gone, ""};
+    auto *parent = processes_.known(pid);
+    Answered<ProcessSnapshot> snapshot = Refusal{Reason::process_gone, ""};
+    if (parent) snapshot = parent->dir.snapshot(true);
+    if (!snapshot) {
+      parent = processes_.get(pid);
+      if (parent) snapshot = parent->dir.snapshot(true);
+    }
     if (snapshot && !parent->fresh) return std::move(*snapshot);
     auto const now = holder.stat();
     if (!now || now->parent != pid) continue;

@@ -21,6 +21,14 @@ ProcessCache::Entry *ProcessCache::get(pid_t tgid) {
   return &recent_.front().entry;
 }
 
+ProcessCache::Entry *ProcessCache::known(pid_t tgid) {
+  auto const found = by_pid_.find(tgid);
+  if (found == by_pid_.end()) return nullptr;
+  recent_.splice(recent_.begin(), recent_, found->second);
+  found->second->entry.fresh = false;
+  return &found->second->entry;
+}
+
 void ProcessCache::forget(pid_t tgid) {
   auto const known = by_pid_.find(tgid);
   if (known == by_pid_.end()) return;

@@ -1,6 +1,6 @@
 #include "gateway/daemon.hpp"
 
-#include <linux/capability.h>
+#include <sys/socket.h>
 #include <systemd/sd-daemon.h>
 
 #include <boost/asio/as_tuple.hpp>
@@ -38,6 +38,13 @@ constexpr auto kFlush = std::chrono::seconds(2);
 constexpr auto kTick = std::chrono::seconds(1);
 constexpr auto kWait = asio::as_tuple(asio::use_awaitable);
 
+std::optional<uid_t> peer_uid(int fd) {
+  ucred credentials{};
+  socklen_t size = sizeof credentials;
+  if (::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &size) != 0) return std::nullopt;
+  return credentials.uid;
+}
+
 class Daemon {
  public:
   Daemon(RunOptions const &options, Configuration configuration, InstanceLock lock);
@@ -72,6 +79,8 @@ class Daemon {
   std::optional<Gateway> gateway_;
   std::optional<Interception> interception_;
   ControlCommands commands_;
+  bool stopping_ = false;
+  int exit_code_ = 0;
   std::unique_ptr<Listener> control_, metrics_listener_;
   std::function<void()> const refresh_ = [this] { refresh_metrics(); };
   std::chrono::system_clock::time_point const started_ = std::chrono::system_clock::now();
@@ -87,7 +96,12 @@ Daemon::Daemon(RunOptions const &options, Configuration configuration, InstanceL
 
 Result<void> Daemon::start_up() {
   if (auto opened = open_parts(); !opened) return opened;
-  Gateway::Parts parts{loop_, *prober_, *reporter_, metrics_, {}, {}};
+  Gateway::Parts parts{loop_, *prober_, *reporter_, metrics_, {}, {}, {}};
+  parts.client_uid = [this](Flow const &flow) -> std::optional<uid_t> {
+    if (flow.transport == Transport::unix_socket) return peer_uid(flow.unix_fd);
+    auto const socket = sock_diag_->find_tcp(flow.client, flow.original);
+    return socket ? std::optional(socket->uid) : std::nullopt;
+  };
   parts.on_self_loop = [this](Flow const &) {
     asio::co_spawn(loop_, interception_->self_loop(gateway_->mode()), asio::detached);
   };
@@ -114,7 +128,13 @@ Result<void> Daemon::open_parts() {
   prober_ = std::move(prober.value());
   prober_->on_replaced([this](std::string const &why) {
     metrics_.count_prober_replaced();
-    announce(Lifecycle::prober_replaced, false, why);
+    bool const gone = prober_->prober_pid() == 0 && !stopping_;
+    announce(Lifecycle::prober_replaced, gone, why);
+    if (gone) {
+      // It cannot be started again: the capabilities it needs were dropped. The service manager starts both anew.
+      exit_code_ = 1;
+      asio::co_spawn(loop_, stop(), asio::detached);
+    }
   });
   if (auto alone = look_for_foreign_rules(settings_); !alone) return alone;
   if (auto dropped = drop_prober_capabilities(); !dropped) return dropped;
@@ -159,8 +179,8 @@ int Daemon::run() {
   bool const all_ended = gateway_->sessions() == 0;
   bool const flushed = reporter_->close(kFlush);
   if (!flushed) std::cerr << "imdsgate: not every event could be written before the end\n";
-  if (!all_ended) std::_Exit(0);
-  return 0;
+  if (!all_ended) std::_Exit(exit_code_);
+  return exit_code_;
 }
 
 asio::awaitable<void> Daemon::serve_signals() {
@@ -179,13 +199,16 @@ asio::awaitable<void> Daemon::serve_signals() {
 // The firewall first: from then on nobody new is sent here, and who is here already is served to the end.
 asio::awaitable<void> Daemon::stop() {
   auto const mode = gateway_->mode();
+  if (std::exchange(stopping_, true)) co_return;
   gateway_->begin_drain();
-  auto const stood_down = co_await interception_->stand_down(mode);
-  if (!stood_down) announce(Lifecycle::stopped, true, "the firewall could not be left as on_stop says: " + stood_down.error().detail);
+  auto const diverted = co_await interception_->divert(mode);
+  if (!diverted) announce(Lifecycle::drift, true, "the redirect could not be taken out: " + diverted.error().detail);
   interception_->close_listeners();
   co_await gateway_->drained(kDrain);
   gateway_->abort_sessions();
   co_await gateway_->drained(kAbort);
+  auto const stood_down = co_await interception_->stand_down(mode);
+  if (!stood_down) announce(Lifecycle::drift, true, "the firewall could not be left as on_stop says: " + stood_down.error().detail);
   announce(Lifecycle::stopped, false, std::string("imdsgate stopped; ") +
                                           (interception_->fenced() ? "the fence stays" : "no rule of its own is left"));
   control_->close();

@@ -58,13 +58,17 @@ void Gateway::admit(Listener::Accepted accepted) {
     report_refused(flow, *refusal);
     return client.reset();
   }
-  if (auto ticket = admission_.enter()) {
+  auto ticket = admission_.enter();
+  auto const uid = ticket ? parts_.client_uid(flow) : std::nullopt;
+  bool const within_users_limit = ticket && (!uid || ticket->claim(*uid));
+  if (within_users_limit) {
     asio::co_spawn(parts_.loop, serve(*this, std::move(client), flow, std::move(*ticket)), asio::detached);
     return;
   }
-  report_refused(flow, Reason::limit_connections);
+  auto const reason = ticket ? Reason::limit_connections_per_uid : Reason::limit_connections;
+  report_refused(flow, reason);
   if (turning_away_ >= kTurningAway) return client.reset();
-  asio::co_spawn(parts_.loop, turn_away(std::move(client), Reason::limit_connections), asio::detached);
+  asio::co_spawn(parts_.loop, turn_away(std::move(client), reason), asio::detached);
 }
 
 asio::awaitable<void> Gateway::turn_away(Connection client, Reason reason) {

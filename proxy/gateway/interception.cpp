@@ -167,14 +167,26 @@ asio::awaitable<void> Interception::self_loop(Mode mode) {
                          : "should be taken out, and could not be: " + applied.error().detail));
 }
 
-asio::awaitable<Result<void>> Interception::stand_down(Mode mode) {
-  stop_watching();
-  bool keep = false;
+bool Interception::keeps_fence(Mode mode) const {
   switch (settings_.on_stop) {
-    case OnStop::keep: keep = true; break;
-    case OnStop::remove: break;
-    case OnStop::automatic: keep = mode == Mode::enforce; break;
+    case OnStop::keep: return true;
+    case OnStop::remove: return false;
+    case OnStop::automatic: return mode == Mode::enforce;
   }
+  __builtin_unreachable();
+}
+
+asio::awaitable<Result<void>> Interception::divert(Mode mode) {
+  stop_watching();
+  if (!redirect_) co_return Result<void>{};
+  auto wanted = spec(true, keeps_fence(mode));
+  wanted.draining = true;
+  auto const work = [wanted] { return apply_firewall(wanted); };
+  co_return co_await run_on(worker_, work);
+}
+
+asio::awaitable<Result<void>> Interception::stand_down(Mode mode) {
+  bool const keep = keeps_fence(mode);
   auto const wanted = spec(false, true);
   auto const work = [wanted, keep] { return keep ? apply_firewall(wanted) : remove_firewall(); };
   auto const done = co_await run_on(worker_, work);

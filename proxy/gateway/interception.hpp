@@ -34,7 +34,10 @@ class Interception {
   boost::asio::awaitable<void> watch();  // addresses and drift, until stop_watching()
   boost::asio::awaitable<Result<void>> apply(Mode mode);
   boost::asio::awaitable<void> self_loop(Mode mode);  // audit: takes the redirect out
-  boost::asio::awaitable<Result<void>> stand_down(Mode mode);  // as on_stop says; the listeners stay
+  // Stopping, in two steps, as on_stop says: nobody new is sent here, but who is here keeps his connection; then, when
+  // those are served, the rest. The listeners stay.
+  boost::asio::awaitable<Result<void>> divert(Mode mode);
+  boost::asio::awaitable<Result<void>> stand_down(Mode mode);
   void set_settings(Settings const &settings) { settings_ = settings; }
   void stop_watching();
   void close_listeners();
@@ -48,6 +51,7 @@ class Interception {
   Result<void> start(Result<std::unique_ptr<Listener>> listener);
   Result<void> listen_on_interfaces();
   FirewallSpec spec(bool redirect, bool fence) const;
+  bool keeps_fence(Mode mode) const;
   boost::asio::awaitable<void> watch_addresses();
   boost::asio::awaitable<void> watch_drift();
   boost::asio::awaitable<void> addresses_changed();

@@ -199,6 +199,7 @@ asio::awaitable<Session::Next> Session::refuse(RequestParser &parser, Reason rea
   RequestEvent event = gateway_.new_event(flow_, gateway_.mode());
   if (!parser.raw().method.empty()) event.raw = parser.raw();
   co_await identification_.settled();
+  if (!identification_.at_accept()) co_await identification_.look_at_request();
   if (auto const &who = identification_.at_accept()) {
     if (*who) {
       event.attribution = who->value();

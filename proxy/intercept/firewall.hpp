@@ -37,6 +37,9 @@ struct FirewallSpec {
   std::vector<InterfaceAddress> interfaces;
   Exemption exemption;
   bool redirect = true;                    // nat/OUTPUT
+  // With `redirect`: the chain stands and sends nobody here. Connections redirected before keep their translation, which
+  // they lose when the last rule of a nat table goes.
+  bool draining = false;
   bool fence = false;                      // filter/OUTPUT, enforce
   std::optional<FirewallBackend> backend;  // nullopt: the one that `iptables` runs
 };

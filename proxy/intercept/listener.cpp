@@ -12,6 +12,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "intercept/descriptor.hpp"
 #include "model/sockaddr.hpp"
 
 namespace imdsgate {
@@ -23,14 +24,6 @@ namespace {
 constexpr int kBacklog = 4096;
 constexpr auto kOutOfDescriptors = std::chrono::milliseconds(20);  // the kernel has no event for "one is free again"
 
-struct Fd {
-  int value = -1;
-  ~Fd() {
-    if (value >= 0) ::close(value);
-  }
-  int release() { return std::exchange(value, -1); }
-};
-
 Error failed(std::string const &what, int error) {
   std::string detail = what + ": " + std::strerror(error);
   if (error == EACCES) detail += " (a port below ip_unprivileged_port_start needs CAP_NET_BIND_SERVICE)";
@@ -38,8 +31,8 @@ Error failed(std::string const &what, int error) {
 }
 
 bool somebody_listens(sockaddr_un const &address) {
-  Fd const probe{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
-  return ::connect(probe.value, reinterpret_cast<sockaddr const *>(&address), sizeof address) == 0 || errno == EAGAIN;
+  Descriptor const probe{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
+  return ::connect(probe.get(), reinterpret_cast<sockaddr const *>(&address), sizeof address) == 0 || errno == EAGAIN;
 }
 
 }  // namespace
@@ -53,13 +46,13 @@ Result<std::unique_ptr<Listener>> Listener::open_tcp(Executor executor, Endpoint
   std::string const what = "listening on " + endpoint.to_string();
   sockaddr_storage storage;
   socklen_t const length = to_sockaddr(endpoint, storage);
-  Fd fd{::socket(storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_TCP)};
-  if (fd.value < 0) return failed(what, errno);
+  Descriptor fd{::socket(storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_TCP)};
+  if (fd.get() < 0) return failed(what, errno);
   int const on = 1;
-  ::setsockopt(fd.value, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);  // TIME_WAIT of an earlier run; never SO_REUSEPORT
-  if (storage.ss_family == AF_INET6) ::setsockopt(fd.value, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
-  if (::bind(fd.value, reinterpret_cast<sockaddr *>(&storage), length) != 0) return failed(what, errno);
-  if (::listen(fd.value, kBacklog) != 0) return failed(what, errno);
+  ::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);  // TIME_WAIT of an earlier run; never SO_REUSEPORT
+  if (storage.ss_family == AF_INET6) ::setsockopt(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
+  if (::bind(fd.get(), reinterpret_cast<sockaddr *>(&storage), length) != 0) return failed(what, errno);
+  if (::listen(fd.get(), kBacklog) != 0) return failed(what, errno);
   return std::unique_ptr<Listener>(new Listener(std::move(executor), fd.release(), Transport::tcp, endpoint));
 }
 
@@ -75,24 +68,24 @@ Result<std::unique_ptr<Listener>> Listener::open_unix(Executor executor, std::st
     if (somebody_listens(address)) return failed(what, EADDRINUSE);
     ::unlink(path.c_str());
   }
-  Fd fd{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
-  if (fd.value < 0) return failed(what, errno);
-  if (::bind(fd.value, reinterpret_cast<sockaddr *>(&address), sizeof address) != 0) return failed(what, errno);
+  Descriptor fd{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
+  if (fd.get() < 0) return failed(what, errno);
+  if (::bind(fd.get(), reinterpret_cast<sockaddr *>(&address), sizeof address) != 0) return failed(what, errno);
   if (::chmod(path.c_str(), 0666) != 0) return failed(what, errno);
-  if (::listen(fd.value, kBacklog) != 0) return failed(what, errno);
+  if (::listen(fd.get(), kBacklog) != 0) return failed(what, errno);
   return std::unique_ptr<Listener>(new Listener(std::move(executor), fd.release(), Transport::unix_socket, {}));
 }
 
 Result<std::unique_ptr<Listener>> Listener::adopt(Executor executor, int raw) {
-  Fd fd{raw};
+  Descriptor fd{raw};
   int listening = 0;
   socklen_t size = sizeof listening;
-  if (::getsockopt(fd.value, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) != 0 || listening == 0) {
+  if (::getsockopt(fd.get(), SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) != 0 || listening == 0) {
     return Error{Errc::refused, "an inherited descriptor is not a listening socket"};
   }
   sockaddr_storage storage{};
   socklen_t length = sizeof storage;
-  if (::getsockname(fd.value, reinterpret_cast<sockaddr *>(&storage), &length) != 0) return failed("getsockname", errno);
+  if (::getsockname(fd.get(), reinterpret_cast<sockaddr *>(&storage), &length) != 0) return failed("getsockname", errno);
   auto const transport = storage.ss_family == AF_UNIX ? Transport::unix_socket : Transport::tcp;
   auto const local = from_sockaddr(storage);
   if (transport == Transport::tcp && !local.address.is_loopback()) {

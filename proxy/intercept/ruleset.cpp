@@ -141,6 +141,8 @@ Result<std::vector<OwnTable>> render_ruleset(FirewallSpec const &spec, bool ipv6
     }
     if (tables.empty()) return Error{Errc::malformed, "a rule stands before any table: " + std::string(line)};
     if (!wanted) continue;
+    bool const sends_here = tables.back().table == "nat" && line.find("@ADDRESS@") != line.npos;
+    if (spec.draining && sends_here) continue;
     for (auto const &filled : expand(line, spec, ipv6)) {
       if (auto added = add_line(tables.back(), filled); !added) return added.error();
     }

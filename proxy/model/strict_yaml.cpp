@@ -197,7 +197,15 @@ std::optional<bool> Reader::boolean(Value const &value) {
   return std::nullopt;
 }
 
-// A number or a quantity is never quoted: "5" is a text.
+// With its unit it cannot be taken for anything else, so it may be quoted.
+std::optional<std::string> Reader::quantity_text(Value const &value, std::string_view what) {
+  bool const scalar = value.node.IsScalar() && (value.node.Tag() == kPlain || value.node.Tag() == kQuoted);
+  if (scalar) return value.node.Scalar();
+  expected(value, what);
+  return std::nullopt;
+}
+
+// A number is never quoted: "5" is a text.
 std::optional<std::string> Reader::number_text(Value const &value, std::string_view what) {
   if (value.node.IsScalar() && value.node.Tag() == kPlain) return value.node.Scalar();
   expected(value, what);
@@ -218,7 +226,7 @@ std::optional<std::uint64_t> Reader::unsigned_integer(Value const &value, std::u
 std::optional<std::chrono::milliseconds> Reader::duration(Value const &value, std::chrono::milliseconds least,
                                                           std::chrono::milliseconds most) {
   constexpr std::string_view what = "a duration such as 500ms, 5s, 5m, 1h or 2d";
-  auto const scalar = number_text(value, what);
+  auto const scalar = quantity_text(value, what);
   if (!scalar) return std::nullopt;
   auto const duration = parse_duration(*scalar);
   if (!duration) {
@@ -234,7 +242,7 @@ std::optional<std::chrono::milliseconds> Reader::duration(Value const &value, st
 
 std::optional<std::uint64_t> Reader::size(Value const &value, std::uint64_t least, std::uint64_t most) {
   constexpr std::string_view what = "a size such as 4096, 16KiB, 64MiB or 1GiB";
-  auto const scalar = number_text(value, what);
+  auto const scalar = quantity_text(value, what);
   if (!scalar) return std::nullopt;
   auto const size = parse_size(*scalar);
   if (!size) {

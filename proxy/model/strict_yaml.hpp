@@ -84,6 +84,7 @@ class Reader {
 
  private:
   std::optional<std::string> bare_scalar(Value const &value) const;
+  std::optional<std::string> quantity_text(Value const &value, std::string_view expected);
   std::optional<std::string> number_text(Value const &value, std::string_view expected);
   void not_one_of(Value const &value, std::string const &names);
   void expected(Value const &value, std::string_view what);

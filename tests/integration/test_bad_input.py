@@ -107,7 +107,7 @@ def test_who_asked_is_in_a_refusal_too(audit):
 def test_direct_dial_of_the_listener(audit):
     for address in ("127.0.0.1", "::1", "10.66.0.2", "fd66::2"):
         since = len(audit.events())
-        with audit.lab.connect(address, 880) as connection, contextlib.suppress(ConnectionError):
+        with contextlib.suppress(ConnectionError), audit.lab.connect(address, 880) as connection:
             connection.sendall(get(MAC))
             assert connection.recv(1000) == b"", address
         event = audit.wait_event(lambda line: "not_redirected" in reasons(line), skip=since)
@@ -116,7 +116,7 @@ def test_direct_dial_of_the_listener(audit):
 
 def test_the_interface_listener_is_for_this_host_only(audit):
     since = len(audit.events())
-    with audit.lab.connect("10.66.0.2", 880, cloud=True) as connection, contextlib.suppress(ConnectionError):
+    with contextlib.suppress(ConnectionError), audit.lab.connect("10.66.0.2", 880, cloud=True) as connection:
         connection.sendall(get(MAC))
         assert connection.recv(1000) == b""
     audit.wait_event(lambda line: {"not_local", "not_redirected"} & reasons(line), skip=since)

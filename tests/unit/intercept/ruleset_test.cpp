@@ -43,6 +43,7 @@ std::string text_of(std::vector<OwnTable> const &tables) {
 TEST(Ruleset, RendersIpv4) {
   EXPECT_EQ(text_of(render(spec(), false)), R"(*nat
 :IMDSGATE - [0:0]
+-A IMDSGATE -m conntrack --ctstate ESTABLISHED -j RETURN
 -A IMDSGATE -m mark --mark 0x1d5/0xffff -m owner --uid-owner 992 -m cgroup --path "system.slice/imdsgate.service" -j RETURN
 -A IMDSGATE -d 169.254.169.254 -o eth0 -p tcp -m tcp --dport 80 -j DNAT --to-destination 10.0.0.5:880
 -A IMDSGATE -d 169.254.169.254 -o ens6.2 -p tcp -m tcp --dport 80 -j DNAT --to-destination 10.0.1.5:880
@@ -68,6 +69,7 @@ TEST(Ruleset, RendersIpv6WithoutWhatIsNotSet) {
   audit.exemption = {0x10000, 0xff0000, std::nullopt, std::nullopt};
   EXPECT_EQ(text_of(render(audit, true)), R"(*nat
 :IMDSGATE - [0:0]
+-A IMDSGATE -m conntrack --ctstate ESTABLISHED -j RETURN
 -A IMDSGATE -m mark --mark 0x10000/0xff0000 -j RETURN
 -A IMDSGATE -d fd00:ec2::254 -o eth0 -p tcp -m tcp --dport 80 -j DNAT --to-destination [fd01::5]:880
 -A IMDSGATE -d fd00:ec2::254 -p tcp -m tcp --dport 80 -j REDIRECT --to-ports 880
@@ -200,6 +202,7 @@ OwnTable wanted_nat() {
 
 std::string const kOurChain =
     ":OUTPUT ACCEPT [0:0]\n:IMDSGATE - [0:0]\n"
+    "-A IMDSGATE -m conntrack --ctstate ESTABLISHED -j RETURN\n"
     "-A IMDSGATE -m mark --mark 0x1d5/0xffff -m owner --uid-owner 992 -j RETURN\n"
     "-A IMDSGATE -d 169.254.169.254/32 -p tcp -m tcp --dport 80 -j REDIRECT --to-ports 880\n";
 
@@ -241,6 +244,7 @@ TEST(Differences, OrderWithinAChainCounts) {
   auto const there = table(
       ":IMDSGATE - [0:0]\n-A OUTPUT -p tcp -j IMDSGATE\n"
       "-A IMDSGATE -d 169.254.169.254/32 -p tcp -m tcp --dport 80 -j REDIRECT --to-ports 880\n"
+      "-A IMDSGATE -m conntrack --ctstate ESTABLISHED -j RETURN\n"
       "-A IMDSGATE -m mark --mark 0x1d5/0xffff -m owner --uid-owner 992 -j RETURN\n");
   EXPECT_THAT(differences(own_part(&there, "nat"), wanted_nat()),
               ElementsAre("nat/IMDSGATE: the rules are in another order"));
