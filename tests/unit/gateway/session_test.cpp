@@ -61,8 +61,9 @@ class SessionTest : public testing::Test {
     settings_.mode = mode;
     settings_.endpoints = choices.endpoints;
     attributor_.emplace(std::move(who));
-    Gateway::Parts parts{loop_,    *attributor_,        sink_,
-                         metrics_, [](Flow const &) {}, [](Flow const &) { return true; }};
+    auto const uid = [](Flow const &) -> std::optional<uid_t> { return 1000; };
+    auto const alive = [](Flow const &) { return true; };
+    Gateway::Parts parts{loop_, *attributor_, sink_, metrics_, [](Flow const &) {}, uid, alive};
     gateway_.emplace(std::move(parts), settings_, build_policies(choices));
     auto const listener = std::move(Listener::open_unix(loop_.get_executor(), path_).value());
     boost::asio::co_spawn(loop_, gateway_->accept_from(*listener), boost::asio::detached);
