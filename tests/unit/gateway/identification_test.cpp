@@ -1,0 +1,106 @@
+#include "gateway/identification.hpp"
+
+#include <gtest/gtest.h>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+
+#include "unit/gateway/fake_attributor.hpp"
+
+namespace imdsgate {
+namespace {
+
+using namespace test;
+
+// Who is named, or why nobody; and how often it was asked.
+struct Answer {
+  std::string who;
+  int asked = 0;
+  bool told = false;  // the look at accept said that it was through
+};
+
+Answer identify(std::deque<AttributionResult> answers, bool look_at_accept, int requests = 1) {
+  boost::asio::io_context loop{1};
+  FakeAttributor attributor(std::move(answers));
+  Metrics metrics("x");
+  Identification identification(attributor, metrics, Flow{}, loop.get_executor());
+  Answer answer;
+  auto const body = [&]() -> boost::asio::awaitable<void> {
+    if (look_at_accept)
+      identification.look_at_accept([&] { answer.told = identification.at_accept().has_value(); });
+    for (int i = 0; i < requests; ++i) {
+      auto const result = co_await identification.look_at_request();
+      answer.who = result ? result->holders.front()->process.comm : std::string(name(result.error().reason));
+    }
+    co_await identification.settled();
+  };
+  bool done = false;
+  boost::asio::co_spawn(loop, body, [&](std::exception_ptr failure) {
+    EXPECT_FALSE(failure);
+    done = true;
+  });
+  loop.run_for(std::chrono::seconds(10));
+  EXPECT_TRUE(done);
+  answer.asked = attributor.asked;
+  return answer;
+}
+
+TEST(Identification, TheSameAtAcceptAndAtTheRequestIsNamed) {
+  auto const answer = identify({named("curl")}, true);
+  EXPECT_EQ(answer.who, "curl");
+  EXPECT_EQ(answer.asked, 2);
+  EXPECT_TRUE(answer.told);
+}
+
+TEST(Identification, WithoutALookAtAcceptOneLookNames) {
+  auto const answer = identify({named("curl")}, false);
+  EXPECT_EQ(answer.who, "curl");
+  EXPECT_EQ(answer.asked, 1);
+}
+
+TEST(Identification, OthersThanAtAcceptAreNotNamed) {
+  EXPECT_EQ(identify({named("agent"), named("curl")}, true).who, "holder_uncertain");
+  EXPECT_EQ(identify({named("curl", 1), named("curl", 2)}, true).who, "holder_uncertain") << "another socket";
+}
+
+TEST(Identification, NobodyAtAcceptIsNobodyLater) {
+  EXPECT_EQ(identify({unnamed(Reason::walk_timeout), named("curl")}, true).who, "holder_uncertain");
+  EXPECT_EQ(identify({unnamed(Reason::walk_timeout), named("curl")}, false, 2).who, "holder_uncertain");
+}
+
+TEST(Identification, NobodyAtTheRequestKeepsItsOwnReason) {
+  EXPECT_EQ(identify({named("curl"), unnamed(Reason::socket_gone)}, true).who, "socket_gone");
+  EXPECT_EQ(identify({unnamed(Reason::no_holder)}, false).who, "no_holder");
+}
+
+TEST(Identification, EveryRequestIsComparedWithTheFirst) {
+  EXPECT_EQ(identify({named("curl")}, false, 3).asked, 3);
+  EXPECT_EQ(identify({named("agent"), named("agent"), named("curl")}, false, 3).who, "holder_uncertain");
+  EXPECT_EQ(identify({named("agent"), named("curl"), named("agent")}, false, 3).who, "amazon-ssm-agen");
+}
+
+class Throwing : public Attributor {
+ public:
+  boost::asio::awaitable<AttributionResult> attribute(Flow) override {
+    if (thrown_++ == 0) throw std::runtime_error("broken");
+    co_return named("curl");
+  }
+
+ private:
+  int thrown_ = 0;
+};
+
+TEST(Identification, AnAttributorThatThrowsNamesNobody) {
+  boost::asio::io_context loop{1};
+  Throwing attributor;
+  Metrics metrics("x");
+  Identification identification(attributor, metrics, Flow{}, loop.get_executor());
+  identification.look_at_accept([] {});
+  loop.run_for(std::chrono::seconds(10));
+  ASSERT_TRUE(identification.at_accept());
+  ASSERT_FALSE(*identification.at_accept());
+  EXPECT_EQ(identification.at_accept()->error().reason, Reason::prober_unavailable);
+}
+
+}  // namespace
+}  // namespace imdsgate

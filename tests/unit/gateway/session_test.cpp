@@ -1,0 +1,330 @@
+// A client's connection from accept to its last byte, with a service on 127.0.0.1 behind the gateway.
+#include "gateway/session.hpp"
+
+#include <gmock/gmock.h>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/json.hpp>
+#include <future>
+
+#include "gateway/gateway.hpp"
+#include "unit/act/peer.hpp"
+#include "unit/gateway/fake_attributor.hpp"
+#include "unit/gateway/temporary_directory.hpp"
+
+namespace imdsgate {
+namespace {
+
+using namespace test;
+using testing::HasSubstr;
+
+class CollectingSink : public EventSink {
+ public:
+  void write(RequestEvent const &event) override { requests.push_back(event); }
+  void write(LifecycleEvent const &) override {}
+  std::vector<RequestEvent> requests;
+};
+
+std::string get(std::string const &path, std::string const &more = {}) {
+  return "GET " + path + " HTTP/1.1\r\nHost: 169.254.169.254\r\nX-aws-ec2-metadata-token: AQ==\r\n" + more +
+         "\r\n";
+}
+
+std::string answer_to(std::string const &header) {
+  auto const target = header.substr(header.find(' ') + 1, header.find(" HTTP") - header.find(' ') - 1);
+  return "HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(target.size()) + "\r\n\r\n" + target;
+}
+
+// A service that answers so many requests, on one connection, with their targets.
+Upstream::Script answering(int requests) {
+  return [requests](Upstream &self) {
+    auto peer = self.accept();
+    for (int i = 0; i < requests; ++i) {
+      auto const header = peer.read_header();
+      if (header.empty()) return;
+      peer.send(answer_to(header));
+    }
+    peer.read_to_end();
+  };
+}
+
+class SessionTest : public testing::Test {
+ protected:
+  // Serves on a UNIX socket until `client`, on a thread of its own, is through and all its connections are
+  // done.
+  template <class Client>
+  void serve(Upstream const &upstream, Mode mode, std::deque<AttributionResult> who, Client client) {
+    PolicyChoices choices;
+    choices.endpoints = {upstream.endpoint()};
+    choices.rules = {shipped_rule()};
+    settings_.mode = mode;
+    settings_.endpoints = choices.endpoints;
+    attributor_.emplace(std::move(who));
+    auto const uid = [](Flow const &) -> std::optional<uid_t> { return 1000; };
+    auto const alive = [](Flow const &) { return true; };
+    Gateway::Parts parts{loop_, *attributor_, sink_, metrics_, [](Flow const &) {}, uid, alive};
+    gateway_.emplace(std::move(parts), settings_, build_policies(choices));
+    auto const listener = std::move(Listener::open_unix(loop_.get_executor(), path_).value());
+    boost::asio::co_spawn(loop_, gateway_->accept_from(*listener), boost::asio::detached);
+    {
+      std::jthread const thread([&] {
+        client();
+        boost::asio::post(loop_, [&] { listener->close(); });
+      });
+      loop_.run_for(std::chrono::seconds(20));
+    }
+    EXPECT_TRUE(loop_.stopped()) << "a session did not end";
+    EXPECT_EQ(gateway_->sessions(), 0u);
+    gateway_->pool().close_idle();
+  }
+
+  // Runs on the loop, and waits for it.
+  void on_loop(std::function<void()> change) {
+    std::promise<void> done;
+    boost::asio::post(loop_, [&] {
+      change();
+      done.set_value();
+    });
+    done.get_future().get();
+  }
+
+  // The status line, and the body as Content-Length says.
+  std::pair<std::string, std::string> read_answer(Peer &peer) {
+    auto const header = peer.read_header();
+    auto const length = header.find("Content-Length: ");
+    if (length == std::string::npos) return {header, ""};
+    return {header.substr(0, header.find("\r\n")), peer.read_exactly(std::stoul(header.substr(length + 16)))};
+  }
+
+  TemporaryDirectory directory_;
+  std::string const path_ = directory_ / "imdsgate.sock";
+  boost::asio::io_context loop_{1};
+  CollectingSink sink_;
+  Metrics metrics_{"x"};
+  Settings settings_;
+  std::optional<FakeAttributor> attributor_;
+  std::optional<Gateway> gateway_;
+};
+
+TEST_F(SessionTest, AuditForwardsWhatTheRuleWouldBlock) {
+  Upstream upstream(answering(1));
+  serve(upstream, Mode::audit, {named("curl")}, [&] {
+    auto peer = Peer::connect_unix(path_);
+    peer.send(get("/latest/meta-data/"));
+    auto const [status, body] = read_answer(peer);
+    EXPECT_EQ(status, "HTTP/1.1 200 OK");
+    EXPECT_EQ(body, "/latest/meta-data/");
+  });
+  ASSERT_EQ(sink_.requests.size(), 1u);
+  auto const &event = sink_.requests.front();
+  EXPECT_EQ(event.decision.verdict, Verdict::block);
+  EXPECT_EQ(event.decision.findings.front().name, "unusual-imds-request");
+  EXPECT_EQ(event.action, Action::forward);
+  EXPECT_EQ(event.mode, Mode::audit);
+  EXPECT_EQ(event.status, 200);
+  EXPECT_EQ(event.flow.original, upstream.endpoint());
+  EXPECT_EQ(event.flow.unix_fd, -1);
+  EXPECT_EQ(event.response_body_bytes, 18u);
+  EXPECT_FALSE(event.failure);
+  ASSERT_TRUE(event.attribution);
+  EXPECT_EQ(event.attribution->holders.front()->process.comm, "curl");
+}
+
+TEST_F(SessionTest, EnforceBlocksItAndTheServiceHearsNothing) {
+  Upstream upstream;
+  serve(upstream, Mode::enforce, {named("curl")}, [&] {
+    auto peer = Peer::connect_unix(path_);
+    peer.send(get("/latest/meta-data/"));
+    auto const [status, body] = read_answer(peer);
+    EXPECT_EQ(status, "HTTP/1.1 403 Forbidden");
+    boost::system::error_code code;
+    auto const object = boost::json::parse(body, code);
+    ASSERT_FALSE(code) << body;
+    EXPECT_EQ(object.at("error"), "blocked by imdsgate");
+    EXPECT_EQ(object.at("reason"), "unusual-imds-request");
+    EXPECT_FALSE(object.at("alert").as_string().empty());
+    EXPECT_TRUE(peer.at_end());
+  });
+  EXPECT_FALSE(upstream.somebody_waits());
+  ASSERT_EQ(sink_.requests.size(), 1u);
+  EXPECT_EQ(sink_.requests.front().action, Action::block);
+  EXPECT_EQ(sink_.requests.front().status, 403);
+}
+
+TEST_F(SessionTest, EnforceForwardsWhatNothingSpeaksAgainst) {
+  Upstream upstream(answering(1));
+  serve(upstream, Mode::enforce, {named("stranger")}, [&] {
+    auto peer = Peer::connect_unix(path_);
+    peer.send(get("/latest/meta-data/"));
+    EXPECT_EQ(read_answer(peer).first, "HTTP/1.1 200 OK");
+  });
+  ASSERT_EQ(sink_.requests.size(), 1u);
+  EXPECT_EQ(sink_.requests.front().decision.verdict, Verdict::allow);
+}
+
+TEST_F(SessionTest, WhoCannotBeNamedIsBlockedInEnforce) {
+  Upstream upstream;
+  serve(upstream, Mode::enforce, {unnamed(Reason::walk_timeout)}, [&] {
+    auto peer = Peer::connect_unix(path_);
+    peer.send(get("/latest/meta-data/"));
+    EXPECT_EQ(read_answer(peer).first, "HTTP/1.1 403 Forbidden");
+  });
+  EXPECT_FALSE(upstream.somebody_waits());
+  ASSERT_EQ(sink_.requests.size(), 1u);
+  EXPECT_EQ(sink_.requests.front().unattributed, Reason::walk_timeout);
+  EXPECT_FALSE(sink_.requests.front().attribution);
+}
+
+TEST_F(SessionTest, WhoChangesBetweenAcceptAndRequestIsNotNamed) {
+  Upstream upstream;
+  serve(upstream, Mode::enforce, {named("agent"), named("stranger")}, [&] {
+    auto peer = Peer::connect_unix(path_);
+    for (bool looked = false; !looked;) on_loop([&] { looked = attributor_->asked == 1; });
+    peer.send(get("/latest/meta-data/"));
+    EXPECT_EQ(read_answer(peer).first, "HTTP/1.1 403 Forbidden");
+  });
+  ASSERT_EQ(sink_.requests.size(), 1u);
+  EXPECT_EQ(sink_.requests.front().unattributed, Reason::holder_uncertain);
+}
+
+TEST_F(SessionTest, TwoRequestsInOneWrite) {
+  Upstream upstream(answering(2));
+  serve(upstream, Mode::enforce, {named("stranger")}, [&] {
+    auto peer = Peer::connect_unix(path_);
+    peer.send(get("/latest/1") + get("/latest/2"));
+    EXPECT_EQ(read_answer(peer).second, "/latest/1");
+    EXPECT_EQ(read_answer(peer).second, "/latest/2");
+  });
+  ASSERT_EQ(sink_.requests.size(), 2u);
+  EXPECT_EQ(sink_.requests[1].request->path, "/latest/2");
+  EXPECT_NE(sink_.requests[0].id, sink_.requests[1].id);
+}
+
+TEST_F(SessionTest, ABlockEndsTheConnectionWithWhatWasSentBehindIt) {
+  Upstream upstream;
+  serve(upstream, Mode::enforce, {named("curl"), named("stranger")}, [&] {
+    auto peer = Peer::connect_unix(path_);
+    peer.send(get("/latest/1") + get("/latest/2"));
+    EXPECT_EQ(read_answer(peer).first, "HTTP/1.1 403 Forbidden");
+    EXPECT_EQ(peer.read_to_end(), "");
+  });
+  EXPECT_FALSE(upstream.somebody_waits());
+  EXPECT_EQ(sink_.requests.size(), 1u);
+}
+
+TEST_F(SessionTest, TheNextRequestIsDecidedInTheNewMode) {
+  Upstream upstream(answering(1));
+  serve(upstream, Mode::audit, {named("curl")}, [&] {
+    auto peer = Peer::connect_unix(path_);
+    peer.send(get("/latest/1"));
+    EXPECT_EQ(read_answer(peer).first, "HTTP/1.1 200 OK");
+    on_loop([&] { gateway_->set_mode(Mode::enforce); });
+    peer.send(get("/latest/2"));
+    EXPECT_EQ(read_answer(peer).first, "HTTP/1.1 403 Forbidden");
+  });
+  ASSERT_EQ(sink_.requests.size(), 2u);
+  EXPECT_EQ(sink_.requests[0].mode, Mode::audit);
+  EXPECT_EQ(sink_.requests[1].mode, Mode::enforce);
+}
+
+TEST_F(SessionTest, WhatIsNoRequestIsRefusedInBothModes) {
+  for (auto const mode : {Mode::audit, Mode::enforce}) {
+    sink_.requests.clear();
+    Upstream upstream;
+    serve(upstream, mode, {named("stranger")}, [&] {
+      auto peer = Peer::connect_unix(path_);
+      peer.send("GET / HTTP/1.1\nHost: x\n\n");
+      auto const [status, body] = read_answer(peer);
+      EXPECT_EQ(status, "HTTP/1.1 400 Bad Request");
+      EXPECT_THAT(body, HasSubstr("\"reason\":\"bare_line_ending\""));
+    });
+    EXPECT_FALSE(upstream.somebody_waits());
+    ASSERT_EQ(sink_.requests.size(), 1u);
+    EXPECT_EQ(sink_.requests.front().failure, Reason::bare_line_ending);
+    EXPECT_EQ(sink_.requests.front().action, Action::block);
+    loop_.restart();
+  }
+}
+
+TEST_F(SessionTest, AHeaderThatTakesTooLong) {
+  settings_.limits.header_timeout = std::chrono::milliseconds(30);
+  Upstream upstream;
+  serve(upstream, Mode::enforce, {named("stranger")}, [&] {
+    auto peer = Peer::connect_unix(path_);
+    peer.send("GET / HT");
+    EXPECT_EQ(read_answer(peer).first, "HTTP/1.1 408 Request Timeout");
+  });
+  ASSERT_EQ(sink_.requests.size(), 1u);
+  EXPECT_EQ(sink_.requests.front().failure, Reason::header_timeout);
+}
+
+TEST_F(SessionTest, AnIdleConnectionIsClosedWithoutAWord) {
+  settings_.idle_timeout = std::chrono::milliseconds(50);
+  Upstream upstream(answering(1));
+  serve(upstream, Mode::enforce, {named("stranger")}, [&] {
+    auto peer = Peer::connect_unix(path_);
+    peer.send(get("/latest/1"));
+    EXPECT_EQ(read_answer(peer).second, "/latest/1");
+    EXPECT_EQ(peer.read_to_end(), "");
+  });
+  EXPECT_EQ(sink_.requests.size(), 1u);
+}
+
+TEST_F(SessionTest, LimitsSayNoWithAnAnswer) {
+  settings_.limits.connections = 1;
+  Upstream upstream(answering(1));
+  serve(upstream, Mode::enforce, {named("stranger")}, [&] {
+    auto first = Peer::connect_unix(path_);
+    first.send(get("/latest/1"));
+    EXPECT_EQ(read_answer(first).first, "HTTP/1.1 200 OK");
+    auto second = Peer::connect_unix(path_);
+    EXPECT_EQ(read_answer(second).first, "HTTP/1.1 503 Service Unavailable");
+  });
+  ASSERT_EQ(sink_.requests.size(), 2u);
+  EXPECT_EQ(sink_.requests[1].failure, Reason::limit_connections);
+}
+
+TEST_F(SessionTest, AUsersLimitIsOnlyThatUsers) {
+  settings_.limits.connections_per_uid = 1;
+  Upstream upstream(answering(1));
+  serve(upstream, Mode::enforce, {named("stranger")}, [&] {
+    auto first = Peer::connect_unix(path_);
+    first.send(get("/latest/1"));
+    EXPECT_EQ(read_answer(first).first, "HTTP/1.1 200 OK");
+    auto second = Peer::connect_unix(path_);
+    second.send(get("/latest/2"));
+    EXPECT_EQ(read_answer(second).first, "HTTP/1.1 503 Service Unavailable");
+  });
+  ASSERT_EQ(sink_.requests.size(), 2u);
+  EXPECT_EQ(sink_.requests[1].failure, Reason::limit_connections_per_uid);
+}
+
+TEST_F(SessionTest, ADeadServiceIsA502AndReported) {
+  Upstream upstream([](Upstream &self) { self.accept().read_header(); });
+  serve(upstream, Mode::enforce, {named("stranger")}, [&] {
+    auto peer = Peer::connect_unix(path_);
+    peer.send(get("/latest/1"));
+    auto const [status, body] = read_answer(peer);
+    EXPECT_EQ(status, "HTTP/1.1 502 Bad Gateway");
+    EXPECT_THAT(body, HasSubstr("upstream_reset"));
+  });
+  ASSERT_EQ(sink_.requests.size(), 1u);
+  EXPECT_EQ(sink_.requests.front().failure, Reason::upstream_reset);
+  EXPECT_EQ(sink_.requests.front().status, 502);
+}
+
+TEST_F(SessionTest, ADrainKeepsNoConnection) {
+  Upstream upstream(answering(1));
+  serve(upstream, Mode::enforce, {named("stranger")}, [&] {
+    auto peer = Peer::connect_unix(path_);
+    for (bool there = false; !there;) on_loop([&] { there = gateway_->sessions() == 1; });
+    on_loop([&] { gateway_->begin_drain(); });
+    peer.send(get("/latest/1"));
+    EXPECT_EQ(read_answer(peer).second, "/latest/1");
+    EXPECT_EQ(peer.read_to_end(), "");
+  });
+}
+
+}  // namespace
+}  // namespace imdsgate
