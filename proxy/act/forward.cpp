@@ -60,9 +60,9 @@ class Exchange {
   UpstreamPool::Lease upstream_;
   bool reused_ = false;
   bool upstream_spoke_ = false;
-  std::string held_;  // the response's bytes that framing has taken and the client has not got yet
   bool upstream_keep_alive_ = false;
   bool uploading_ = false;
+  bool relaying_ = false;  // an answer's bytes wait for the client to read
   bool awaiting_client_ = false;  // the upload waits for the client's body
   Watchdog watchdog_;
   asio::steady_timer uploaded_;  // cancelled when the upload ends: an event to wait for
@@ -78,7 +78,7 @@ void Exchange::fail(Reason reason, std::string detail) {
 void Exchange::cancel_upstream() {
   error_code ignored;  // closed already
   if (upstream_) upstream_->socket().cancel(ignored);
-  if (uploading_) client_.socket().cancel(ignored);
+  if (uploading_ || relaying_) client_.socket().cancel(ignored);
 }
 
 asio::awaitable<bool> Exchange::connect() {
@@ -141,14 +141,16 @@ asio::awaitable<Exchange::Attempt> Exchange::attempt(ClientAlive alive) {
   bool const stale = was_reused && !has_body_ && !upstream_spoke_ && result.failure == Reason::upstream_reset;
   if (!stale) co_return Attempt::done;
   result.failure.reset();
+  result.detail.clear();
   upstream_.reset();
   co_return Attempt::retry;
 }
 
 asio::awaitable<void> Exchange::upload() {
   parser_.eager(true);
+  bool starved = client_.buffered().empty();
   while (!parser_.is_done()) {
-    if (client_.buffered().empty()) {
+    if (starved) {
       awaiting_client_ = true;
       auto const code = co_await client_.fill();
       // The answer came first, a deadline passed, or the session was told to end.
@@ -163,10 +165,9 @@ asio::awaitable<void> Exchange::upload() {
     auto const bytes = client_.buffered();
     std::size_t const used = parser_.put(asio::buffer(bytes.data(), bytes.size()), code);
     client_.consume(used);
+    starved = code == http::error::need_more || client_.buffered().empty();  // half a chunk's size may be left
     if (code == http::error::need_more) {
       code = {};
-      if (used == 0) code = co_await client_.fill();
-      if (code) fail(Reason::client_gone, code.message());
     } else if (code) {
       fail(code == http::error::body_limit ? Reason::limit_body_bytes : Reason::malformed_request, code.message());
     }
@@ -191,36 +192,34 @@ asio::awaitable<error_code> Exchange::upload_decoded() {
 asio::awaitable<void> Exchange::download() {
   bool const head = parser_.raw().method == "HEAD";
   std::optional<ResponseFraming> framing(std::in_place, head);
+  std::size_t parsed = 0;  // of what is buffered: a header is held back until it is whole
+  bool starved = upstream_->buffered().empty();
   while (!result.failure) {
     error_code code;
-    if (upstream_->buffered().empty()) code = co_await upstream_->fill();
+    if (starved) code = co_await upstream_->fill();
     if (code) co_return end_of_upstream(*framing, code);
     upstream_spoke_ = true;
     watchdog_.expires_after(options_.idle_timeout);
-    std::size_t used = 0;
-    for (;;) {
-      auto const bytes = upstream_->buffered();
-      used = framing->put(asio::buffer(bytes.data(), bytes.size()), code);
-      if (code != http::error::need_more || used > 0) break;
-      if (!could_be_status_line(bytes)) co_return fail(Reason::upstream_garbage, "not an HTTP/1 status line");
-      if (bytes.size() > kResponseHeaderBytes) co_return fail(Reason::upstream_garbage, "header too long");
-      auto const filled = co_await upstream_->fill();
-      if (filled) co_return end_of_upstream(*framing, filled);
+    auto const bytes = upstream_->buffered();
+    if (!framing->is_header_done() && !could_be_status_line(bytes)) {
+      co_return fail(Reason::upstream_garbage, "not an HTTP/1 status line");
     }
+    std::size_t const used = framing->put(asio::buffer(bytes.data() + parsed, bytes.size() - parsed), code);
+    parsed += used;
+    starved = code == http::error::need_more || parsed == bytes.size();
     if (code && code != http::error::need_more) co_return fail(Reason::upstream_garbage, code.message());
     if (framing->status() == 101) co_return fail(Reason::upstream_garbage, "101 to a request that offered nothing");
-    held_.append(upstream_->buffered().substr(0, used));
-    upstream_->consume(used);
-    if (held_.size() > kResponseHeaderBytes && !framing->is_header_done()) {
+    if (bytes.size() - (framing->is_header_done() ? parsed : 0) > kResponseHeaderBytes) {
       co_return fail(Reason::upstream_garbage, "header too long");
     }
-    if (!framing->is_header_done()) continue;  // until then nothing is sent: it may yet turn out not to be HTTP
-    bool const relayed = co_await relay(*framing, held_);
-    held_.clear();
+    if (!framing->is_header_done()) continue;
+    bool const relayed = co_await relay(*framing, bytes.substr(0, parsed));
     if (!relayed) co_return;
+    upstream_->consume(std::exchange(parsed, 0));
     if (!framing->is_done()) continue;
     if (framing->status() / 100 == 1) {
       framing.emplace(head);  // 100 Continue and 103 go through; the answer is still to come
+      starved = upstream_->buffered().empty();
       continue;
     }
     upstream_keep_alive_ = framing->keep_alive() && upstream_->buffered().empty();
@@ -235,8 +234,10 @@ asio::awaitable<bool> Exchange::relay(ResponseFraming &framing, std::string_view
     result.status = framing.status();
     result.response_body_bytes = framing.body_bytes();
   }
+  relaying_ = true;
   auto const code = co_await client_.write(bytes);
-  if (code) fail(Reason::client_gone, code.message());
+  relaying_ = false;
+  if (code) fail(Reason::client_gone, watchdog_.expired() ? "it does not read its answer" : code.message());
   co_return !code;
 }
 
@@ -244,7 +245,7 @@ void Exchange::end_of_upstream(ResponseFraming &framing, error_code code) {
   if (watchdog_.expired()) return fail(awaiting_client_ ? Reason::body_timeout : Reason::upstream_timeout);
   if (code == asio::error::operation_aborted) return fail(Reason::client_gone);
   if (code == asio::error::eof && framing.is_header_done() && framing.need_eof()) return;  // the length was the close
-  bool const cut_short = framing.is_header_done() || !held_.empty() || !upstream_->buffered().empty();
+  bool const cut_short = framing.is_header_done() || !upstream_->buffered().empty();
   fail(Reason::upstream_reset, cut_short ? "closed within its answer" : "closed without an answer");
 }
 

@@ -30,7 +30,9 @@ std::chrono::milliseconds response_timeout(MetadataRequest const &request, std::
   if (!wait || !boost::algorithm::iequals(*wait, "true")) return ordinary;
   auto const timeout = last_value(request, "timeout_sec");
   unsigned seconds = 0;
-  bool const bounded = timeout && std::from_chars(timeout->data(), timeout->data() + timeout->size(), seconds).ec == std::errc{} && seconds > 0;
+  auto const *const end = timeout ? timeout->data() + timeout->size() : nullptr;
+  bool const number = timeout && std::from_chars(timeout->data(), end, seconds).ptr == end;
+  bool const bounded = number && seconds > 0;
   if (!bounded) return kForEver;
   return std::clamp<std::chrono::milliseconds>(std::chrono::seconds(seconds) + kMargin, ordinary, kForEver);
 }
