@@ -105,6 +105,7 @@ asio::awaitable<void> Exchange::run(ClientAlive alive) {
     connected = co_await connect();
     if (connected) co_await attempt(alive);
   }
+  result.reused = reused_;
   bool const complete = !result.failure && result.answered;
   result.keep_alive = complete && upstream_keep_alive_ && parser_.keep_alive() && parser_.is_done();
   if (complete && upstream_keep_alive_ && options_.may_share) pool_.give_back(std::move(upstream_));

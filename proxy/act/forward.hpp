@@ -28,6 +28,7 @@ struct ForwardResult {
   std::optional<Reason> failure;     // why the exchange is not complete
   std::string detail;
   bool answered = false;             // bytes of the response have reached the client: no other answer is possible
+  bool reused = false;               // on an upstream connection that had served another exchange
   bool keep_alive = false;           // the client's connection may carry another request
   std::uint64_t request_body_bytes = 0;
   std::uint64_t response_body_bytes = 0;

@@ -275,7 +275,7 @@ asio::awaitable<json::object> Daemon::reload(std::optional<ControlPeer> peer) {
   settings_ = loaded.settings;
   policies_ = loaded.policies;
   gateway_->reload(settings_, policies_);
-  interception_->set_settings(settings_);
+  interception_->reload(settings_);
   auto const applied = co_await interception_->apply(settings_.mode);
   std::string message = "configuration read again; mode " + std::string(to_string(settings_.mode)) + " as " + mode_source() + " says";
   if (!restart.empty()) message += "; needs a restart to take effect: " + restart;

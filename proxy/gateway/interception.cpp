@@ -260,6 +260,11 @@ asio::awaitable<void> Interception::watch_drift() {
   }
 }
 
+void Interception::reload(Settings const &settings) {
+  settings_ = settings;
+  redirect_ = true;
+}
+
 void Interception::stop_watching() {
   watching_ = false;
   drift_timer_.cancel();

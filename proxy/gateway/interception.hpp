@@ -38,7 +38,7 @@ class Interception {
   // those are served, the rest. The listeners stay.
   boost::asio::awaitable<Result<void>> divert(Mode mode);
   boost::asio::awaitable<Result<void>> stand_down(Mode mode);
-  void set_settings(Settings const &settings) { settings_ = settings; }
+  void reload(Settings const &settings);  // arms again what self_loop() took out; apply() is to follow
   void stop_watching();
   void close_listeners();
 

@@ -180,6 +180,7 @@ asio::awaitable<Session::Next> Session::forward_request(RequestParser &parser, R
   event.response_body_bytes = result.response_body_bytes;
   event.failure = result.failure;
   if (!result.detail.empty()) event.failure_detail = result.detail;
+  if (result.reused) gateway_.parts().metrics.count_upstream_reused();
   if (result.sent) gateway_.parts().metrics.observe_added(*result.sent - started_);
   if (!result.failure) {
     if (!result.keep_alive) co_await close_lingering(client_);

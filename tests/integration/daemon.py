@@ -66,11 +66,11 @@ class Gateway:
         text = json.dumps({key: value for key, value in self.settings.items() if value is not None}, indent=1)
         self.config.write_text(re.sub(r'"(\d+(?:ms|s|m|h|d|KiB|MiB))"', r"\1", text) + "\n")
 
-    def start(self, ready: bool = True) -> "Gateway":
+    def start(self, ready: bool = True, by: tuple = ()) -> "Gateway":
         path = self.lab.directory / f"notify-{os.urandom(4).hex()}"
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
             notify.bind(str(path))
-            command = self.lab.command([BINARY, "run", "--config", self.config], cgroup="daemon")
+            command = self.lab.command([*by, BINARY, "run", "--config", self.config], cgroup="daemon")
             with open(self.errors, "ab") as errors:
                 self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=errors, stderr=errors, cwd="/",
                                                 env={**ENVIRONMENT, "NOTIFY_SOCKET": str(path)})

@@ -193,6 +193,23 @@ def test_self_loop_in_audit_takes_the_redirect_out(gateway, served):
     assert served.curl(URL) == (200, "0a:ff:d5:00:00:2a")
     assert daemon.process.poll() is None
     assert len(os.listdir(f"/proc/{daemon.pid}/fd")) < 100
+    # The rule is gone and the configuration is read again: guarded as before.
+    assert served.run("iptables", "-t", "mangle", "-F", "OUTPUT").returncode == 0
+    assert daemon.control("reload").returncode == 0
+    since = len(daemon.events())
+    assert served.curl(URL)[0] == 200
+    daemon.wait_event(has(event__action="metadata_request"), skip=since)
+
+
+def test_inherited_listeners(served):
+    """Blocking ones, as a socket unit hands them over: they are used, and do not stop the loop."""
+    daemon = Gateway(served, "audit")
+    daemon.start(by=("/usr/bin/python3", pathlib.Path(__file__).parent / "clients" / "inherit.py"))
+    try:
+        assert served.curl(URL) == (200, "0a:ff:d5:00:00:2a") and served.curl(URL6)[0] == 200
+        daemon.wait_event(has(event__action="metadata_request", process__name="curl"))
+    finally:
+        assert daemon.stop() == 0
 
 
 def test_unix_listener(gateway, served):
