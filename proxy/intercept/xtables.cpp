@@ -43,8 +43,8 @@ Result<LegacyTables> legacy_tables(bool ipv6, std::span<std::string_view const> 
   LegacyTables tables;
   if (::access(path.c_str(), F_OK) != 0) return tables;
   std::string line;
-  if (::access(path.c_str(), R_OK) == 0) {
-    std::ifstream names(path);
+  // Opened rather than asked for with access(2), which leaves the capabilities out of account.
+  if (std::ifstream names(path); names) {
     while (std::getline(names, line)) tables.names.push_back(line);
     return tables;
   }
