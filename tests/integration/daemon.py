@@ -70,6 +70,7 @@ class Gateway:
         path = self.lab.directory / f"notify-{os.urandom(4).hex()}"
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
             notify.bind(str(path))
+            path.chmod(0o666)  # whoever the daemon runs as
             command = self.lab.command([*by, BINARY, "run", "--config", self.config], cgroup="daemon")
             with open(self.errors, "ab") as errors:
                 self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=errors, stderr=errors, cwd="/",

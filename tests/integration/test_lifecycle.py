@@ -201,6 +201,27 @@ def test_self_loop_in_audit_takes_the_redirect_out(gateway, served):
     daemon.wait_event(has(event__action="metadata_request"), skip=since)
 
 
+def test_as_the_service_user(served):
+    """With the unit's five capabilities and no more; what the prober alone needs does not stay with the gateway."""
+    daemon = Gateway(served, "enforce", listen={"unix": str(served.directory / "service" / "imds.sock")},
+                     control={"socket": str(served.directory / "service" / "control.sock")})
+    for path in (served.directory / "service", daemon.events_path.parent):
+        path.mkdir(exist_ok=True)
+        os.chown(path, 990, 990)
+    capabilities = "-all,+net_admin,+net_raw,+net_bind_service,+sys_ptrace,+dac_read_search"
+    daemon.start(by=("setpriv", "--reuid=990", "--regid=990", "--clear-groups", f"--inh-caps={capabilities}",
+                     f"--ambient-caps={capabilities}", f"--bounding-set={capabilities}", "--"))
+    try:
+        status = pathlib.Path(f"/proc/{daemon.pid}/status").read_text()
+        net_admin, net_bind_service, net_raw = 12, 10, 13
+        assert f"CapEff:\t{1 << net_admin | 1 << net_bind_service | 1 << net_raw:016x}" in status
+        assert served.curl(URL)[0] == 403
+        event = daemon.wait_event(has(event__action="metadata_request", process__name="curl"))
+        assert field(event, "process.executable") == "/usr/bin/curl" and field(event, "imdsgate.proven.executable") is True
+    finally:
+        assert daemon.stop() == 0
+
+
 def test_inherited_listeners(served):
     """Blocking ones, as a socket unit hands them over: they are used, and do not stop the loop."""
     daemon = Gateway(served, "audit")
