@@ -7,6 +7,7 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <iostream>
 
 #include "gateway/own_cgroup.hpp"
 #include "gateway/start_up.hpp"
@@ -136,7 +137,10 @@ FirewallSpec Interception::spec(bool redirect, bool fence) const {
 
 Result<void> Interception::arm(Mode mode) {
   auto const wanted = spec(true, mode == Mode::enforce);
-  if (auto applied = apply_firewall(wanted); !applied) return applied;
+  std::vector<std::string> notes;
+  auto applied = apply_firewall(wanted, notes);
+  for (auto const &note : notes) std::cerr << "imdsgate: " << note << '\n';  // a family that is left out, and why
+  if (!applied) return applied;
   redirect_ = true;
   fence_ = wanted.fence;
   return {};
@@ -243,13 +247,19 @@ asio::awaitable<void> Interception::watch_drift() {
     auto const wanted = spec(redirect_, fence_);
     auto const look = [wanted] { return firewall_status(wanted); };
     auto const status = co_await run_on(worker_, look);
-    if (!watching_ || !status || wanted.redirect != redirect_ || wanted.fence != fence_) continue;
+    if (!watching_) co_return;
+    bool const unknown_before = std::exchange(drift_unknown_, !status);
+    if (!status && !unknown_before) {
+      announce_(Lifecycle::drift, true, "whether the firewall rules still stand is not known: " + status.error().detail);
+    }
+    if (!status || wanted.redirect != redirect_ || wanted.fence != fence_) continue;
+    bool as_specified = true;
     std::string differences;
     for (auto const &family : status->families) {
-      if (family.as_specified) continue;
+      as_specified = as_specified && family.as_specified;
       for (auto const &line : family.differences) differences += "\n  " + line;
     }
-    if (differences.empty()) continue;
+    if (as_specified) continue;
     metrics_.count_firewall_drift();
     auto const work = [wanted] { return apply_firewall(wanted); };
     auto const applied = co_await run_on(worker_, work);

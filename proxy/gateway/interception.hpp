@@ -69,6 +69,7 @@ class Interception {
   boost::asio::steady_timer drift_timer_;
   bool redirect_ = false;
   bool fence_ = false;
+  bool drift_unknown_ = false;  // the last look failed, and that was said
   bool watching_ = true;
 };
 

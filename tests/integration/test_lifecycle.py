@@ -233,6 +233,16 @@ def test_inherited_listeners(served):
         assert daemon.stop() == 0
 
 
+def test_a_listener_that_is_not_its_own_alone_is_refused(served):
+    """Half of the redirected connections would go to the other socket."""
+    before = served.rules()
+    daemon = Gateway(served, "audit")
+    daemon.start(ready=False, by=("/usr/bin/python3", pathlib.Path(__file__).parent / "clients" / "inherit.py", "--shared"))
+    assert daemon.process.wait(10) == 1
+    assert "listens on 127.0.0.1:880 too" in daemon.log()
+    assert served.rules() == before
+
+
 def test_unix_listener(gateway, served):
     path = served.directory / "imds.sock"
     daemon = gateway("audit", lab=served, listen={"unix": str(path)})
