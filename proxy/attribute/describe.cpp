@@ -91,9 +91,7 @@ Answered<Process> Describer::process(ProcDir &dir, bool executable_optional) {
   process.working_directory = dir.link("cwd");
   process.user_name = names_.user(process.effective_uid);
   process.group_name = names_.group(process.effective_gid);
-  process.entity_id = entity_id(process.id);
-  auto const ticks_a_second = static_cast<std::uint64_t>(::sysconf(_SC_CLK_TCK));
-  process.start = boot_time_ + std::chrono::milliseconds(process.id.start_ticks * 1000 / ticks_a_second);
+  rename(process, process.id.tgid, process.id.start_ticks);
   add_cgroup(dir, process);
   auto const after = dir.snapshot(executable_optional);
   if (!after) return after.error();
@@ -102,6 +100,26 @@ Answered<Process> Describer::process(ProcDir &dir, bool executable_optional) {
                    "process " + std::to_string(dir.pid()) + " changed while it was read"};
   }
   return process;
+}
+
+Answered<Process> Describer::process(pid_t tgid) {
+  Refusal why{Reason::process_gone, "process " + std::to_string(tgid) + " ended"};
+  for (int attempt = 0; attempt < kAttempts; ++attempt) {
+    auto dir = ProcDir::open(tgid);
+    if (!dir) return why;
+    auto process = this->process(*dir, true);
+    if (process || process.error().reason != Reason::holder_changed) return process;
+    why = process.error();
+  }
+  return why;
+}
+
+void Describer::rename(Process &process, pid_t tgid, std::uint64_t start_ticks) const {
+  process.id.tgid = tgid;
+  process.id.start_ticks = start_ticks;
+  process.entity_id = entity_id(process.id);
+  auto const ticks_a_second = static_cast<std::uint64_t>(::sysconf(_SC_CLK_TCK));
+  process.start = boot_time_ + std::chrono::milliseconds(start_ticks * 1000 / ticks_a_second);
 }
 
 void Describer::add_cgroup(ProcDir &dir, Process &process) const {

@@ -18,6 +18,11 @@ class Describer {
   // twice.
   Answered<Lineage> lineage(Describe const &question);
 
+  // The process alone, as it is now; its executable is nullopt where it may not be looked at.
+  Answered<Process> process(pid_t tgid);
+  // Makes a description that of another process with the same image: id, entity_id and start.
+  void rename(Process &process, pid_t tgid, std::uint64_t start_ticks) const;
+
  private:
   // `dir` is kept by the caller. Its snapshot is taken before and after; nothing in between is believed if
   // they differ.

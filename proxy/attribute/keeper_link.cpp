@@ -4,27 +4,10 @@
 
 #include <array>
 #include <cerrno>
-#include <cstring>
+
+#include "attribute/descriptors.hpp"
 
 namespace imdsgate {
-namespace {
-
-// The two descriptors that come with a worker; anything else is closed.
-NewWorker take_descriptors(msghdr &message, pid_t pid) {
-  NewWorker worker;
-  auto const *header = CMSG_FIRSTHDR(&message);
-  std::array<int, 2> fds{-1, -1};
-  if (header && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS &&
-      header->cmsg_len == CMSG_LEN(sizeof fds)) {
-    std::memcpy(fds.data(), CMSG_DATA(header), sizeof fds);
-  }
-  worker.socket.reset(fds[0]);
-  worker.pidfd.reset(fds[1]);
-  worker.pid = worker.socket ? pid : 0;
-  return worker;
-}
-
-}  // namespace
 
 KeeperLink::KeeperLink(boost::asio::any_io_executor loop, ProberProcess process, Events events)
     : process_(std::move(process)),
@@ -39,7 +22,16 @@ bool KeeperLink::send(KeeperRequest const &request) {
 }
 
 bool KeeperLink::request_worker() {
-  return send({KeeperRequest::What::new_worker, 0});
+  if (!send({KeeperRequest::What::new_worker, 0})) return false;
+  asked_.push_back(events_.worker);
+  return true;
+}
+
+bool KeeperLink::request_tracker(std::span<int const> fds, std::function<void(NewWorker)> made) {
+  KeeperRequest const request{KeeperRequest::What::new_tracker, 0};
+  if (!send_with_descriptors(control_.native_handle(), &request, sizeof request, fds)) return false;
+  asked_.push_back(std::move(made));
+  return true;
 }
 
 void KeeperLink::kill(pid_t worker) {
@@ -59,18 +51,14 @@ void KeeperLink::wait() {
 bool KeeperLink::take_answers() {
   for (;;) {
     KeeperAnswer answer;
-    alignas(cmsghdr) std::array<char, CMSG_SPACE(2 * sizeof(int))> control{};
-    iovec part{&answer, sizeof answer};
-    msghdr message{};
-    message.msg_iov = &part;
-    message.msg_iovlen = 1;
-    message.msg_control = control.data();
-    message.msg_controllen = control.size();
-    auto const size = ::recvmsg(control_.native_handle(), &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    std::array<HeldFd, 2> fds;
+    auto const size = receive_with_descriptors(control_.native_handle(), &answer, sizeof answer, fds);
     if (size < 0 && errno == EINTR) continue;
     if (size < 0) return errno == EAGAIN;
-    if (size != sizeof answer) return false;
-    events_.worker(take_descriptors(message, answer.worker));
+    if (size != sizeof answer || asked_.empty()) return false;
+    auto const made = std::move(asked_.front());
+    asked_.pop_front();
+    made({fds[0] ? answer.worker : 0, std::move(fds[0]), std::move(fds[1])});
   }
 }
 

@@ -3,13 +3,15 @@
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
+#include <deque>
 #include <functional>
+#include <span>
 
 #include "attribute/prober.hpp"
 
 namespace imdsgate {
 
-// A worker as the keeper hands it over. The pidfd keeps its number from being given away.
+// A worker, or the tracker, as the keeper hands it over. The pidfd keeps its number from being given away.
 struct NewWorker {
   pid_t pid = 0;
   HeldFd socket, pidfd;
@@ -25,6 +27,9 @@ class KeeperLink {
   KeeperLink(KeeperLink const &) = delete;
 
   bool request_worker();  // an answer follows; false: the keeper takes no message
+  // With the descriptors of TrackerFds, which stay the caller's. `made` is called like Events::worker, unless the
+  // keeper ends before.
+  bool request_tracker(std::span<int const> fds, std::function<void(NewWorker)> made);
   void kill(pid_t worker);
   pid_t pid() const { return process_.pid; }
 
@@ -35,6 +40,7 @@ class KeeperLink {
   ProberProcess process_;
   boost::asio::posix::stream_descriptor control_;
   Events events_;
+  std::deque<std::function<void(NewWorker)>> asked_;  // who gets the next answer, in order
 };
 
 }  // namespace imdsgate

@@ -18,6 +18,8 @@
 #include <utility>
 #include <vector>
 
+#include "attribute/descriptors.hpp"
+#include "attribute/exec_tracker.hpp"
 #include "attribute/prober_worker.hpp"
 
 namespace imdsgate {
@@ -104,11 +106,19 @@ class Keeper {
   // One request. False: the gateway is gone.
   bool serve() {
     KeeperRequest request;
-    auto const size = ::recv(control_.get(), &request, sizeof request, MSG_DONTWAIT);
+    std::array<HeldFd, kTrackerFds> fds;
+    auto const size = receive_with_descriptors(control_.get(), &request, sizeof request, fds);
     if (size < 0) return errno == EAGAIN || errno == EINTR;
     if (size != sizeof request) return false;
     switch (request.what) {
-      case KeeperRequest::What::new_worker: return answer_new_worker();
+      case KeeperRequest::What::new_worker:
+        return answer_forked([](HeldFd socket) { return run_worker(std::move(socket)); });
+      case KeeperRequest::What::new_tracker: {
+        if (!fds.back()) return false;
+        return answer_forked([&fds](HeldFd socket) {
+          return run_tracker(std::move(socket), {std::move(fds[0]), std::move(fds[1]), std::move(fds[2])});
+        });
+      }
       case KeeperRequest::What::kill:
         for (auto const &worker : workers_) {
           if (worker.pid == request.worker) kill_by(worker.pidfd);
@@ -118,33 +128,23 @@ class Keeper {
     return false;
   }
 
-  bool answer_new_worker() {
+  template <class Body>
+  bool answer_forked(Body const &body) {
     HeldFd theirs;
-    auto const worker = fork_worker(theirs);
+    auto const worker = fork_worker(theirs, body);
     KeeperAnswer answer;
     if (!worker) {
       answer.error = errno;
       return ::send(control_.get(), &answer, sizeof answer, MSG_NOSIGNAL) == sizeof answer;
     }
     answer.worker = worker->pid;
-    std::array<int, 2> const fds{theirs.get(), worker->pidfd.get()};
-    alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof fds)> control{};
-    iovec part{&answer, sizeof answer};
-    msghdr message{};
-    message.msg_iov = &part;
-    message.msg_iovlen = 1;
-    message.msg_control = control.data();
-    message.msg_controllen = control.size();
-    auto *header = CMSG_FIRSTHDR(&message);
-    header->cmsg_level = SOL_SOCKET;
-    header->cmsg_type = SCM_RIGHTS;
-    header->cmsg_len = CMSG_LEN(sizeof fds);
-    std::memcpy(CMSG_DATA(header), fds.data(), sizeof fds);
-    return ::sendmsg(control_.get(), &message, MSG_NOSIGNAL) == sizeof answer;
+    std::array const fds{theirs.get(), worker->pidfd.get()};
+    return send_with_descriptors(control_.get(), &answer, sizeof answer, fds);
   }
 
   // nullptr with errno: it could not be forked.
-  Worker const *fork_worker(HeldFd &theirs) {
+  template <class Body>
+  Worker const *fork_worker(HeldFd &theirs, Body const &body) {
     if (workers_.size() >= kMaxAlive) {
       errno = EAGAIN;
       return nullptr;
@@ -160,7 +160,7 @@ class Keeper {
       control_.reset();
       theirs.reset();
       workers_.clear();
-      ::_exit(die_with(keeper) ? run_worker(std::move(ours)) : 1);
+      ::_exit(die_with(keeper) ? body(std::move(ours)) : 1);
     }
     HeldFd pidfd(open_pidfd(pid));
     if (!pidfd) {

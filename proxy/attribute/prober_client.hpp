@@ -43,6 +43,12 @@ class ProberClient : public Attributor {
   // For events: a worker or the prober was replaced.
   void on_replaced(std::function<void(std::string const &)> call) { pool_.on_replaced = std::move(call); }
 
+  // For ExecEvents; see WorkerPool.
+  bool request_tracker(std::span<int const> fds, std::function<void(NewWorker)> made) {
+    return pool_.request_tracker(fds, std::move(made));
+  }
+  void kill_tracker(pid_t tracker) { pool_.kill_tracker(tracker); }
+
   // Ends the prober, before the loop does. Nobody is named any more.
   void close() { pool_.close(); }
 

@@ -215,6 +215,14 @@ void WorkerPool::add(NewWorker fresh) {
   release(std::move(worker));
 }
 
+bool WorkerPool::request_tracker(std::span<int const> fds, std::function<void(NewWorker)> made) {
+  return start_prober().has_value() && keeper_->request_tracker(fds, std::move(made));
+}
+
+void WorkerPool::kill_tracker(pid_t tracker) {
+  if (keeper_) keeper_->kill(tracker);
+}
+
 std::vector<pid_t> WorkerPool::worker_pids() const {
   std::vector<pid_t> pids;
   for (auto const &worker : workers_) pids.push_back(worker->pid);

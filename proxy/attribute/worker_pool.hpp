@@ -10,6 +10,7 @@
 #include <functional>
 #include <list>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "attribute/codec.hpp"
@@ -48,6 +49,12 @@ class WorkerPool {
   // `unreadable` when one was asked and did not answer (it is abandoned and replaced), attribution_busy,
   // prober_unavailable. `attachment` goes with the question as SCM_RIGHTS.
   boost::asio::awaitable<Answer> ask(Question question, Deadline deadline, HeldFd attachment = HeldFd{});
+
+  // Has the keeper fork a tracker (exec_tracker.hpp), with the descriptors of TrackerFds, which stay the
+  // caller's. False: there is no prober. `made` is called once it is there (pid 0: it could not be), or never
+  // when the prober ends before.
+  bool request_tracker(std::span<int const> fds, std::function<void(NewWorker)> made);
+  void kill_tracker(pid_t tracker);
 
   WorkerPoolCounters const &counters() const { return counters_; }
   // Ends the prober, for good: every question, also one that is out, is prober_unavailable.

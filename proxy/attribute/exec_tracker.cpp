@@ -1,0 +1,164 @@
+#include "attribute/exec_tracker.hpp"
+
+#include <poll.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <memory>
+
+#include "attribute/cgroup_tree.hpp"
+#include "attribute/codec_exec.hpp"
+#include "attribute/describe.hpp"
+#include "attribute/holders.hpp"
+#include "attribute/proc_connector.hpp"
+
+namespace imdsgate {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr std::uint64_t kRingAt = 32;  // records that wait: a third of what the socket holds
+constexpr auto kRingAfter = 50ms;      // how late the gateway may learn of an exec that it does not ask for
+constexpr auto kSweepEvery = 1s;
+// Events are stamped before they are queued: one this much younger than a request was queued after it.
+constexpr auto kDisorder = 10ms;
+
+std::chrono::nanoseconds clock_reading(clockid_t clock) {
+  timespec time{};
+  (void)::clock_gettime(clock, &time);  // fails for an unknown clock only
+  return std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
+}
+
+std::uint64_t boot_ticks(MonotonicTime time) {
+  auto const suspended = clock_reading(CLOCK_BOOTTIME) - clock_reading(CLOCK_MONOTONIC);
+  auto const since_boot = time.time_since_epoch() + suspended;
+  auto const tick = std::chrono::nanoseconds(1s) / ::sysconf(_SC_CLK_TCK);
+  return static_cast<std::uint64_t>(since_boot / tick);
+}
+
+std::optional<ProcStat> stat_of(pid_t tgid) {
+  auto dir = ProcDir::open(tgid);
+  return dir ? dir->stat() : std::nullopt;
+}
+
+ProcessReader reader_of(Describer &describer) {
+  ProcessReader reader;
+  reader.describe = [&describer](pid_t tgid) { return describer.process(tgid); };
+  reader.stat = stat_of;
+  reader.rename = [&describer](Process &process, pid_t tgid, std::uint64_t start_ticks) {
+    describer.rename(process, tgid, start_ticks);
+  };
+  reader.everyone = HolderSearch::everyone;
+  reader.now = std::chrono::steady_clock::now;
+  reader.ticks = boot_ticks;
+  return reader;
+}
+
+}  // namespace
+
+ExecTracker::ExecTracker(HeldFd records, HeldFd doorbell, ExecPage page, ExecSource &source, ProcessReader reader)
+    : records_(std::move(records)),
+      doorbell_(std::move(doorbell)),
+      page_(std::move(page)),
+      source_(source),
+      table_(reader, [this](TrackerRecord const &record) { tell(record); }),
+      now_(reader.now) {}
+
+bool ExecTracker::run_once(int timeout_ms) {
+  if (!emptied_) timeout_ms = 0;
+  else if (unrung_since_) timeout_ms = static_cast<int>(kRingAfter / 1ms);
+  else if (leaderless_) timeout_ms = static_cast<int>(kSweepEvery / 1ms);
+  std::array<pollfd, 2> polls{{{source_.poll_fd(), POLLIN, 0}, {records_.get(), POLLIN, 0}}};
+  if (::poll(polls.data(), polls.size(), timeout_ms) < 0 && errno != EINTR) return false;
+  // Set before events are taken, cleared when their records are sent: whoever sees the queue empty first and
+  // then this at 0 has all of them. The fence keeps the store ahead of what the kernel subtracts.
+  page_->busy.store(1);
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  if (polls[1].revents != 0 && !take_requests()) return false;
+  events_.clear();
+  emptied_ = source_.drain(events_);
+  for (auto const &event : events_) {
+    table_.apply(event);
+    last_event_ = std::max(last_event_, event.time);
+  }
+  if (emptied_ && table_.needs_scan()) table_.scan();
+  auto const now = now_();
+  if (emptied_ && !std::exchange(ready_, true)) {
+    tell(ReadyRecord{now, static_cast<std::uint32_t>(table_.size())});
+    ring();
+  }
+  answer(emptied_);
+  if (now - swept_ >= kSweepEvery) {
+    leaderless_ = table_.sweep();
+    swept_ = now;
+  }
+  if (unrung_since_ && now - *unrung_since_ >= kRingAfter) ring();
+  if (emptied_) page_->busy.store(0);
+  return !gateway_gone_;
+}
+
+bool ExecTracker::take_requests() {
+  for (;;) {
+    BarrierRequest request;
+    auto const size = ::recv(records_.get(), &request, sizeof request, MSG_DONTWAIT);
+    if (size < 0 && errno == EINTR) continue;
+    if (size < 0) return errno == EAGAIN;
+    if (size != sizeof request) return false;
+    barriers_.push_back({request.number, now_()});
+  }
+}
+
+void ExecTracker::answer(bool emptied) {
+  auto const passed = [&](Barrier const &barrier) {
+    return emptied || last_event_ > barrier.received + kDisorder;
+  };
+  bool any = false;
+  for (auto const &barrier : barriers_) {
+    if (!passed(barrier)) continue;
+    tell(BarrierRecord{barrier.number});
+    any = true;
+  }
+  if (!any) return;
+  std::erase_if(barriers_, passed);
+  ring();
+}
+
+void ExecTracker::tell(TrackerRecord const &record) {
+  auto const bytes = encode(record);
+  int flags = MSG_NOSIGNAL | MSG_DONTWAIT;
+  while (::send(records_.get(), bytes.data(), bytes.size(), flags) < 0 && !gateway_gone_) {
+    if (errno == EINTR) continue;
+    if (errno != EAGAIN) gateway_gone_ = true;
+    flags = MSG_NOSIGNAL;  // now wait, once the gateway knows
+    ring();
+  }
+  auto const waiting = page_->sent.fetch_add(1) + 1 - page_->received.load();
+  if (!unrung_since_) unrung_since_ = now_();
+  if (waiting >= kRingAt) ring();
+}
+
+void ExecTracker::ring() {
+  unrung_since_.reset();
+  std::uint64_t const one = 1;
+  (void)!::write(doorbell_.get(), &one, sizeof one);  // full is rung
+}
+
+int run_tracker(HeldFd records, TrackerFds fds) {
+  auto page = ExecPage::map(std::move(fds.page));
+  if (!page) return 1;
+  CgroupTree const cgroups = CgroupTree::open();
+  Describer describer(cgroups);
+  ProcConnector source(fds.connector.get());
+  ExecTracker tracker(std::move(records), std::move(fds.doorbell), std::move(*page), source,
+                      reader_of(describer));
+  tracker.scan();
+  while (tracker.run_once(-1)) {
+  }
+  return 0;
+}
+
+}  // namespace imdsgate

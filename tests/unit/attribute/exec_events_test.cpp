@@ -1,0 +1,391 @@
+// Execs of this machine as the kernel tells them. The test sees everybody's, and asserts of its own children only.
+#include "attribute/exec_events.hpp"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
+#include <spawn.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include <boost/asio/co_spawn.hpp>
+#include <fstream>
+#include <thread>
+
+#include "attribute/proc_connector.hpp"
+#include "live_host.hpp"
+
+extern char **environ;
+
+namespace imdsgate::test {
+namespace {
+
+using namespace std::chrono_literals;
+
+// Where the tests begin; LiveHost goes into a network namespace of its own, which has no connector.
+HeldFd const first_network(::open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC));
+
+class ExecEventsTest : public LiveHost {
+ protected:
+  void SetUp() override {
+    ASSERT_EQ(::setns(first_network.get(), CLONE_NEWNET), 0) << "needs root";
+    open_connector({});
+    if (IsSkipped()) return;
+    LiveHost::SetUp();
+  }
+  void TearDown() override {
+    if (events_) events_->close();
+    LiveHost::TearDown();
+  }
+  void open_connector(ConnectorOptions options) {
+    auto opened = open_proc_connector(options);
+    if (!opened) GTEST_SKIP() << "no exec events here: " << opened.error().detail;
+    connector_ = std::move(opened->socket);
+  }
+  void start_events(ExecEventsOptions options = {}) {
+    options.request = [this](std::span<int const> fds, std::function<void(NewWorker)> made) {
+      return client_->request_tracker(fds, std::move(made));
+    };
+    options.kill = [this](pid_t pid) { client_->kill_tracker(pid); };
+    auto opened = ExecEvents::open(io_.get_executor(), std::move(connector_), std::move(options));
+    ASSERT_TRUE(opened) << opened.error().detail;
+    events_ = std::move(*opened);
+    events_->on_exec = [this](ExecRecord const &record) { told_.push_back(record); };
+    events_->on_lost = [this](LostRecord const &lost) { lost_.push_back(lost); };
+    events_->on_replaced = [this](std::string const &why) { replaced_.push_back(why); };
+    events_->start();
+    run_until([&] { return events_->ready(); });
+  }
+  bool drained(std::chrono::milliseconds within = 10s) {
+    std::optional<bool> result;
+    boost::asio::co_spawn(io_, events_->drained(std::chrono::steady_clock::now() + within),
+                          [&](std::exception_ptr, bool passed) { result = passed; });
+    run_until([&] { return result.has_value(); });
+    return result.value_or(false);
+  }
+  ExecRecord const *last_of(pid_t pid) const {
+    auto const found = std::find_if(told_.rbegin(), told_.rend(), [&](auto const &r) { return r.tgid == pid; });
+    return found == told_.rend() ? nullptr : &*found;
+  }
+  // The record of what the child exec'd, after a barrier.
+  ExecRecord record_of(pid_t pid) {
+    EXPECT_TRUE(drained());
+    auto const *record = last_of(pid);
+    EXPECT_TRUE(record) << "nothing was told of process " << pid;
+    if (!record) return {};
+    EXPECT_TRUE(record->process) << record->unknown;
+    return *record;
+  }
+  static std::string exe(std::optional<Process> const &process) {
+    return process && process->executable ? process->executable->path : "unknown";
+  }
+
+  HeldFd connector_;
+  std::unique_ptr<ExecEvents> events_;
+  std::vector<ExecRecord> told_;
+  std::vector<LostRecord> lost_;
+  std::vector<std::string> replaced_;
+};
+
+// Ends before anything but the kernel has seen it.
+pid_t spawn_true() {
+  pid_t pid = 0;
+  char name[] = "true";
+  char *const arguments[] = {name, nullptr};
+  return ::posix_spawn(&pid, "/bin/true", nullptr, nullptr, arguments, environ) == 0 ? pid : 0;
+}
+
+std::string own_path() {
+  return std::filesystem::read_symlink("/proc/self/exe");
+}
+
+TEST_F(ExecEventsTest, AnExecIsToldWithWhatItWasAndByWhom) {
+  start_events();
+  auto const program = temp_.copy("/bin/sleep", "tool");
+  Child child([&](auto) { run(program, "1000"); });
+  child.wait_exec();
+  auto const record = record_of(child.pid());
+  ASSERT_TRUE(record.process);
+  EXPECT_EQ(exe(record.process), program);
+  EXPECT_TRUE(record.process->executable->proven());
+  EXPECT_EQ(record.process->args, (std::vector<std::string>{program, "1000"}));
+  EXPECT_EQ(record.exec_seq, 1u);
+  EXPECT_EQ(record.parent_tgid, ::getpid());
+  EXPECT_EQ(exe(record.parent), own_path());
+  auto const age = std::chrono::steady_clock::now() - record.time;
+  EXPECT_GT(age, 0s);
+  EXPECT_LT(age, 20s);
+  auto const known = events_->history().find(child.pid(), *record.start_ticks);
+  ASSERT_TRUE(known);
+  EXPECT_EQ(known->process->entity_id, record.process->entity_id);
+}
+
+TEST_F(ExecEventsTest, TheIdentityIsTheOneThatAttributionGives) {
+  start_events();
+  Child child([&](auto) {
+    connect_here();
+    run("/bin/sleep", "1000");
+  });
+  child.wait_exec();
+  auto const record = record_of(child.pid());
+  auto const named = attribute(accept());
+  ASSERT_NAMED(named);
+  ASSERT_TRUE(record.process && record.parent && named->holders[0]->parent);
+  EXPECT_EQ(record.process->id, named->holders[0]->process.id);
+  EXPECT_EQ(record.process->entity_id, named->holders[0]->process.entity_id);
+  EXPECT_EQ(record.parent->entity_id, named->holders[0]->parent->entity_id);
+}
+
+TEST_F(ExecEventsTest, AParentThatEndedBeforeTheExecKeepsItsIdentity) {
+  start_events();
+  int hold[2], go[2], done[2];  // the orphan's life, its go, and both orphan's and parent's end or exec
+  ASSERT_EQ(::pipe2(hold, O_CLOEXEC) | ::pipe2(go, O_CLOEXEC) | ::pipe2(done, O_CLOEXEC), 0);
+  Child parent([&](auto ready) {
+    auto const first = fork_with_me();
+    if (first == 0) run("/bin/sleep", "1000");
+    auto const orphan = ::fork();
+    if (orphan == 0) {
+      char byte = 0;
+      if (::read(go[0], &byte, 1) != 1 || ::dup2(hold[0], 0) != 0) ::_exit(97);
+      run("/bin/cat", "-");
+    }
+    pid_t const pids[] = {first, orphan};
+    if (::write(done[1], pids, sizeof pids) != sizeof pids) ::_exit(97);
+    ready();
+    pause_forever();
+  });
+  parent.wait_ready();
+  pid_t pids[2] = {};
+  ASSERT_EQ(::read(done[0], pids, sizeof pids), static_cast<ssize_t>(sizeof pids));
+  ::close(done[1]);
+  run_until([&] { return drained() && last_of(pids[0]) != nullptr; });
+  auto const while_alive = record_of(pids[0]);
+  auto const parent_pid = parent.pid();
+  parent.end();
+  ASSERT_EQ(::write(go[1], "g", 1), 1);
+  char byte = 0;
+  ASSERT_EQ(::read(done[0], &byte, 1), 0) << "closed by the orphan's exec";
+  auto const record = record_of(pids[1]);
+  ASSERT_TRUE(record.process && record.parent && while_alive.parent);
+  EXPECT_NE(record.process->parent_pid, parent_pid) << "it was adopted";
+  EXPECT_EQ(record.parent_tgid, parent_pid);
+  EXPECT_EQ(record.parent->entity_id, while_alive.parent->entity_id);
+  EXPECT_EQ(exe(record.parent), own_path());
+  for (int const fd : {hold[0], hold[1], go[0], go[1], done[0]}) ::close(fd);
+}
+
+TEST_F(ExecEventsTest, AScriptIsItsInterpreterWithTheScriptAsArgument) {
+  start_events();
+  auto const script = (temp_.path / "job").string();
+  std::ofstream(script) << "#!/bin/sh\nread line\n";
+  std::filesystem::permissions(script, std::filesystem::perms(0755));
+  int hold[2];
+  ASSERT_EQ(::pipe2(hold, O_CLOEXEC), 0);
+  Child child([&](auto) {
+    if (::dup2(hold[0], 0) != 0) ::_exit(97);
+    run(script, "argument");
+  });
+  child.wait_exec();
+  auto const record = record_of(child.pid());
+  ASSERT_TRUE(record.process);
+  EXPECT_EQ(exe(record.process), std::filesystem::canonical("/bin/sh"));
+  EXPECT_EQ(record.process->args, (std::vector<std::string>{"/bin/sh", script, "argument"}));
+  EXPECT_EQ(record.exec_seq, 1u);
+  ::close(hold[0]);
+  ::close(hold[1]);
+}
+
+TEST_F(ExecEventsTest, AMemfdIsNoFileOfTheDisk) {
+  start_events();
+  Child child([&](auto) {
+    HeldFd const memory(::memfd_create("tool", MFD_CLOEXEC));
+    HeldFd const sleep(::open("/bin/sleep", O_RDONLY | O_CLOEXEC));
+    auto const size = static_cast<std::size_t>(std::filesystem::file_size("/bin/sleep"));
+    std::vector<char> bytes(size);
+    if (::read(sleep.get(), bytes.data(), size) != static_cast<ssize_t>(size) ||
+        ::write(memory.get(), bytes.data(), size) != static_cast<ssize_t>(size)) {
+      ::_exit(97);
+    }
+    char name[] = "tool", argument[] = "1000";
+    char *const arguments[] = {name, argument, nullptr};
+    ::fexecve(memory.get(), arguments, environ);
+  });
+  child.wait_exec();
+  auto const record = record_of(child.pid());
+  ASSERT_TRUE(record.process);
+  EXPECT_EQ(exe(record.process), "/memfd:tool");
+  EXPECT_FALSE(record.process->executable->proven());
+}
+
+TEST_F(ExecEventsTest, EveryExecOfAProcessIsCounted) {
+  start_events();
+  Child child([&](auto) {
+    ::execl("/bin/sh", "sh", "-c", "exec /bin/sh -c 'exec sleep 1000'", static_cast<char *>(nullptr));
+  });
+  child.wait_exec();
+  run_until([&] {
+    auto const *record = drained() ? last_of(child.pid()) : nullptr;
+    return record && exe(record->process) == std::filesystem::canonical("/bin/sleep");
+  });
+  auto const record = record_of(child.pid());
+  EXPECT_EQ(record.exec_seq, 3u);
+  EXPECT_EQ(record.parent_tgid, ::getpid());
+}
+
+TEST_F(ExecEventsTest, AnExecByAThreadIsTheProcess) {
+  start_events();
+  Child child([&](auto) {
+    std::thread([] { run("/bin/sleep", "1000"); }).detach();
+    pause_forever();
+  });
+  child.wait_exec();
+  auto const record = record_of(child.pid());
+  EXPECT_EQ(exe(record.process), std::filesystem::canonical("/bin/sleep"));
+  EXPECT_EQ(record.parent_tgid, ::getpid());
+  EXPECT_TRUE(events_->history().find(child.pid(), record.start_ticks.value_or(0)));
+}
+
+TEST_F(ExecEventsTest, NoExecIsMissingAfterABarrier) {
+  start_events();
+  constexpr int kExecs = 300;
+  int missing = 0;
+  for (int i = 0; i < kExecs; ++i) {
+    auto const pid = spawn_true();
+    ASSERT_GT(pid, 0);
+    ASSERT_EQ(::waitpid(pid, nullptr, 0), pid);
+    ASSERT_TRUE(drained());
+    if (!last_of(pid)) ++missing;
+    told_.clear();
+  }
+  EXPECT_EQ(missing, 0);
+  auto const &counters = events_->counters();
+  EXPECT_EQ(counters.drained_at_once + counters.drained_by_message, static_cast<std::uint64_t>(kExecs));
+  EXPECT_EQ(lost_.size(), 0u);
+}
+
+TEST_F(ExecEventsTest, WithoutABarrierAnExecIsToldSoon) {
+  start_events();
+  Child child([&](auto) { run("/bin/sleep", "1000"); });
+  child.wait_exec();
+  run_until([&] { return last_of(child.pid()) != nullptr; });
+}
+
+TEST_F(ExecEventsTest, ALossIsSaidAndTheLivingAreFound) {
+  ASSERT_EQ(::setns(first_network.get(), CLONE_NEWNET), 0);
+  open_connector({.receive_buffer = 16 << 10});
+  start_events();
+  auto const before = std::chrono::steady_clock::now();
+  ASSERT_EQ(::kill(events_->tracker_pid(), SIGSTOP), 0);
+  for (int i = 0; i < 100; ++i) {
+    auto const pid = spawn_true();
+    ASSERT_EQ(::waitpid(pid, nullptr, 0), pid);
+  }
+  Child child([&](auto) { run("/bin/sleep", "1000"); });
+  child.wait_exec();
+  auto const after = std::chrono::steady_clock::now();
+  ASSERT_EQ(::kill(events_->tracker_pid(), SIGCONT), 0);
+  run_until([&] { return !lost_.empty() && last_of(child.pid()) != nullptr; });
+  EXPECT_TRUE(events_->history().unknown_since(before, after));
+  auto const record = *last_of(child.pid());
+  EXPECT_TRUE(record.found_later);
+  EXPECT_EQ(exe(record.process), std::filesystem::canonical("/bin/sleep"));
+  EXPECT_EQ(record.parent_tgid, ::getpid());
+  // And on.
+  Child another([&](auto) { run("/bin/sleep", "1000"); });
+  another.wait_exec();
+  EXPECT_FALSE(record_of(another.pid()).found_later);
+  EXPECT_GT(events_->counters().losses, 0u);
+  EXPECT_GT(events_->counters().events_lost, 0u) << "the gap in the numbers is counted";
+}
+
+TEST_F(ExecEventsTest, ATrackerThatDiesIsReplacedAndTheTimeBetweenIsUnknown) {
+  start_events({.restart_pause = 50ms});
+  Child child([&](auto) { run("/bin/sleep", "1000"); });
+  child.wait_exec();
+  auto const known = record_of(child.pid());
+  auto const first = events_->tracker_pid();
+  ASSERT_EQ(::kill(first, SIGKILL), 0);
+  run_until([&] { return !replaced_.empty(); });
+  auto const dead = std::chrono::steady_clock::now();
+  EXPECT_FALSE(drained(20ms));
+  Child between([&](auto) { run("/bin/sleep", "1000"); });
+  between.wait_exec();
+  run_until([&] { return events_->ready(); });
+  EXPECT_NE(events_->tracker_pid(), first);
+  EXPECT_TRUE(drained());
+  ASSERT_EQ(lost_.size(), 1u);
+  EXPECT_GE(lost_[0].from, known.time);
+  EXPECT_LE(lost_[0].from, dead);
+  EXPECT_GT(lost_[0].to, dead);
+  EXPECT_EQ(exe(record_of(between.pid()).process), std::filesystem::canonical("/bin/sleep"));
+}
+
+TEST_F(ExecEventsTest, ATrackerThatDoesNotAnswerIsReplaced) {
+  start_events({.restart_pause = 50ms, .stuck_after = 100ms});
+  auto const first = events_->tracker_pid();
+  ASSERT_EQ(::kill(first, SIGSTOP), 0);
+  auto const pid = spawn_true();
+  ASSERT_EQ(::waitpid(pid, nullptr, 0), pid);
+  EXPECT_FALSE(drained(150ms)) << "the exec lies in the queue";
+  EXPECT_EQ(events_->counters().drained_late, 1u);
+  EXPECT_FALSE(drained(150ms));
+  EXPECT_EQ(replaced_.size(), 1u);
+  run_until([&] { return events_->ready(); });
+  EXPECT_NE(events_->tracker_pid(), first);
+  EXPECT_TRUE(drained());
+}
+
+TEST_F(ExecEventsTest, TheProbersEndIsTheTrackersAndBothAreStartedAnew) {
+  start_events({.restart_pause = 50ms});
+  auto const first = events_->tracker_pid();
+  ASSERT_EQ(::kill(client_->prober_pid(), SIGKILL), 0);
+  run_until([&] { return !events_->ready(); });
+  run_until([&] { return events_->ready(); });
+  EXPECT_NE(events_->tracker_pid(), first);
+}
+
+TEST_F(ExecEventsTest, RunsFromTheBinaryAndEndsWithTheGateway) {
+  auto options = patient();
+  options.pool.start = spawn_prober;
+  start(std::move(options));
+  start_events();
+  Child child([&](auto) { run("/bin/sleep", "1000"); });
+  child.wait_exec();
+  EXPECT_TRUE(record_of(child.pid()).process->executable->proven());
+  HeldFd const tracker(static_cast<int>(::syscall(SYS_pidfd_open, events_->tracker_pid(), 0)));
+  ASSERT_TRUE(tracker);
+  client_->close();
+  pollfd poll{tracker.get(), POLLIN, 0};
+  EXPECT_EQ(::poll(&poll, 1, 10000), 1);
+}
+
+TEST(ProcConnector, AnotherNetworkNamespaceHasNone) {
+  Child child([](auto ready) {
+    if (::unshare(CLONE_NEWNET) != 0) ::_exit(97);
+    auto const opened = open_proc_connector();
+    if (opened || opened.error().code != Errc::refused) ::_exit(97);
+    ready();
+    pause_forever();
+  });
+  child.wait_ready();
+}
+
+TEST(ProcConnector, AnotherPidNamespaceHasNone) {
+  Child child([](auto ready) {
+    if (::setns(first_network.get(), CLONE_NEWNET) != 0 || ::unshare(CLONE_NEWPID) != 0) ::_exit(97);
+    auto const inner = fork_with_me();
+    if (inner == 0) {
+      auto const opened = open_proc_connector();
+      ::_exit(!opened && opened.error().code == Errc::refused ? 0 : 97);
+    }
+    int status = 0;
+    if (::waitpid(inner, &status, 0) != inner || status != 0) ::_exit(97);
+    ready();
+    pause_forever();
+  });
+  child.wait_ready();
+}
+
+}  // namespace
+}  // namespace imdsgate::test
