@@ -14,6 +14,7 @@ namespace imdsgate {
 class CodecWriter {
  public:
   static constexpr bool kReads = false;
+  CodecWriter() { bytes_.reserve(4096); }
   template <class T>
   requires std::is_arithmetic_v<T> || std::is_enum_v<T>
   void operator()(T const &value) {

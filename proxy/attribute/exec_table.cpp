@@ -214,7 +214,7 @@ void ExecTable::end(Entry &entry, MonotonicTime when) {
   if (entry.execs > 0 && entry.start_ticks) emit_(ExitRecord{when, entry.tgid, *entry.start_ticks});
 }
 
-bool ExecTable::sweep() {
+void ExecTable::sweep() {
   for (auto const tgid : std::vector(leaderless_)) {
     auto const entry = find(tgid);
     if (entry && has_threads_left(tgid)) continue;
@@ -223,7 +223,6 @@ bool ExecTable::sweep() {
     end(*entry, reader_.now());
     processes_.erase(tgid);
   }
-  return !leaderless_.empty();
 }
 
 void ExecTable::scan() {

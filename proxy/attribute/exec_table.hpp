@@ -47,8 +47,9 @@ class ExecTable {
   void apply(ProcessEvent const &event);
   // Events were lost, and /proc has not been read since.
   bool needs_scan() const { return needs_scan_; }
-  // Looks whether processes whose main thread ended before others are still there. True: some are.
-  bool sweep();
+  // Looks whether the processes whose main thread ended before others are still there.
+  void sweep();
+  bool has_leaderless() const { return !leaderless_.empty(); }
 
   std::size_t size() const { return processes_.size(); }
   ExecTableCounters const &counters() const { return counters_; }

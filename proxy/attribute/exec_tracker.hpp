@@ -36,7 +36,9 @@ class ExecTracker {
   void tell(TrackerRecord const &record);
   void ring();
   bool take_requests();
-  void answer(bool emptied);
+  void take_events();
+  void at_rest(MonotonicTime now);
+  void answer(bool at_rest);
 
   HeldFd records_, doorbell_;
   ExecPage page_;
@@ -52,8 +54,7 @@ class ExecTracker {
   MonotonicTime last_event_{};
   std::optional<MonotonicTime> unrung_since_;
   MonotonicTime swept_{};
-  bool emptied_ = false;
-  bool leaderless_ = false;
+  bool emptied_ = true;
   bool ready_ = false;
   bool gateway_gone_ = false;
 };

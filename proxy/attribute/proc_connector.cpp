@@ -170,41 +170,37 @@ std::optional<std::uint32_t> queued_in(int socket) {
   return info[SK_MEMINFO_RMEM_ALLOC];
 }
 
-ProcConnector::ProcConnector(int socket) : socket_(socket), last_(std::chrono::steady_clock::now()) {}
+ProcConnector::ProcConnector(int socket) : socket_(socket), last_(std::chrono::steady_clock::now()) {
+  for (std::size_t i = 0; i < kAtOnce; ++i) {
+    parts_[i] = {buffers_[i].data(), buffers_[i].size()};
+    messages_[i].msg_hdr.msg_iov = &parts_[i];
+    messages_[i].msg_hdr.msg_iovlen = 1;
+    messages_[i].msg_hdr.msg_name = &senders_[i];
+  }
+}
 
 bool ProcConnector::drain(std::vector<ProcessEvent> &events) {
-  std::array<mmsghdr, kAtOnce> messages{};
-  std::array<iovec, kAtOnce> parts;
-  std::array<sockaddr_nl, kAtOnce> senders{};
-  for (std::size_t i = 0; i < kAtOnce; ++i) {
-    parts[i] = {buffers_[i].data(), buffers_[i].size()};
-    messages[i].msg_hdr.msg_iov = &parts[i];
-    messages[i].msg_hdr.msg_iovlen = 1;
-    messages[i].msg_hdr.msg_name = &senders[i];
-    messages[i].msg_hdr.msg_namelen = sizeof senders[i];
-  }
-  int const count = ::recvmmsg(socket_, messages.data(), kAtOnce, MSG_DONTWAIT, nullptr);
+  for (std::size_t i = 0; i < kAtOnce; ++i) messages_[i].msg_hdr.msg_namelen = sizeof senders_[i];
+  int const count = ::recvmmsg(socket_, messages_.data(), kAtOnce, MSG_DONTWAIT, nullptr);
+  if (count < 0 && errno == EINTR) return false;
   if (count < 0 && errno == ENOBUFS) {
-    // The queue was full. The kernel drops whatever comes until it has been emptied, and says so once.
+    // The queue was full. The kernel drops whatever comes until it has been emptied, and says so once, before it
+    // gives out another message.
     if (!overrun_from_) overrun_from_ = last_;
     return false;
   }
-  if (count < 0 && errno == EINTR) return false;
   for (int i = 0; i < count; ++i) {
     auto const at = static_cast<std::size_t>(i);
-    if (senders[at].nl_pid == 0) take(at, messages[at].msg_len, events);  // of the kernel, no other process
+    if (senders_[at].nl_pid == 0) take(at, messages_[at].msg_len, events);  // of the kernel, no other process
   }
-  // A batch that came short of what was asked for had an empty queue behind it, or an error to be read next:
-  // only an empty answer is sure.
-  if (count > 0) return false;
-  if (overrun_from_) {
+  if (count <= 0 && overrun_from_) {
     ProcessEvent lost;
     lost.what = ProcessEvent::What::lost;
     lost.since = *std::exchange(overrun_from_, std::nullopt);
     lost.time = last_ = std::chrono::steady_clock::now();
     events.push_back(lost);
   }
-  return true;
+  return count < static_cast<int>(kAtOnce) && !overrun_from_;
 }
 
 void ProcConnector::take(std::size_t index, std::size_t size, std::vector<ProcessEvent> &events) {

@@ -2,6 +2,7 @@
 // in the initial network, pid and user namespaces.
 #pragma once
 
+#include <linux/netlink.h>
 #include <sys/socket.h>
 
 #include <array>
@@ -35,6 +36,7 @@ std::optional<std::uint32_t> queued_in(int socket);
 class ProcConnector : public ExecSource {
  public:
   explicit ProcConnector(int socket);  // the caller keeps it open
+  ProcConnector(ProcConnector const &) = delete;
   int poll_fd() const override { return socket_; }
   bool drain(std::vector<ProcessEvent> &events) override;
 
@@ -54,6 +56,9 @@ class ProcConnector : public ExecSource {
   MonotonicTime last_;                        // of the events so far
   std::optional<MonotonicTime> overrun_from_;  // the kernel said it had dropped some
   std::array<std::array<char, 256>, kAtOnce> buffers_;
+  std::array<iovec, kAtOnce> parts_{};
+  std::array<sockaddr_nl, kAtOnce> senders_{};
+  std::array<mmsghdr, kAtOnce> messages_{};
 };
 
 }  // namespace imdsgate
