@@ -24,6 +24,12 @@ using namespace std::chrono_literals;
 constexpr std::uint64_t kRingAt = 32;  // records that wait: a third of what the socket holds
 constexpr auto kRingAfter = 50ms;      // how late the gateway may learn of an exec that it does not ask for
 constexpr auto kSweepEvery = 1s;
+// Being woken by each event is what costs the host most: the waker pays. So from this many execs in a window on, the
+// tracker looks by itself, at this interval, and is woken by the gateway alone. Below that it is woken by each, and
+// reads a program within its first moments.
+constexpr auto kWindow = 100ms;
+constexpr std::uint64_t kManyExecs = 10;
+constexpr auto kNap = 1ms;
 // Events are stamped before they are queued: one this much younger than a request was queued after it.
 constexpr auto kDisorder = 10ms;
 
@@ -64,22 +70,52 @@ ExecTracker::ExecTracker(HeldFd records, HeldFd doorbell, ExecPage page, ExecSou
       now_(reader.now) {}
 
 bool ExecTracker::run_once(int timeout_ms) {
-  if (!emptied_ || !barriers_.empty() || !ready_) timeout_ms = 0;
-  else if (unrung_since_) timeout_ms = static_cast<int>(kRingAfter / 1ms);
-  else if (table_.has_leaderless()) timeout_ms = static_cast<int>(kSweepEvery / 1ms);
-  std::array<pollfd, 2> polls{{{source_.poll_fd(), POLLIN, 0}, {records_.get(), POLLIN, 0}}};
-  if (::poll(polls.data(), polls.size(), timeout_ms) < 0 && errno != EINTR) return false;
+  bool const settled = emptied_ && barriers_.empty() && ready_;
+  if (!(settled && napping_ ? nap() : wait(settled ? timeout_ms : 0))) return false;
   auto const now = now_();
-  if (polls[0].revents == 0 && emptied_) {
-    at_rest(now);
-  } else {
-    take_events();
-    answer(false);
-  }
-  // Only now: what was queued before these were sent is looked for in the next round.
-  if (polls[1].revents != 0 && !take_requests()) return false;
+  count_execs(now);
   if (unrung_since_ && now - *unrung_since_ >= kRingAfter) ring();
   return !gateway_gone_;
+}
+
+// Until something happens, but not longer than there is something to do by itself.
+bool ExecTracker::wait(int timeout_ms) {
+  if (timeout_ms != 0 && unrung_since_) {
+    timeout_ms = static_cast<int>(kRingAfter / 1ms);
+  } else if (timeout_ms != 0 && table_.has_leaderless()) {
+    timeout_ms = static_cast<int>(kSweepEvery / 1ms);
+  }
+  std::array<pollfd, 2> polls{{{source_.poll_fd(), POLLIN, 0}, {records_.get(), POLLIN, 0}}};
+  if (::poll(polls.data(), polls.size(), timeout_ms) < 0 && errno != EINTR) return false;
+  if (polls[0].revents != 0 || !emptied_) {
+    take_events();
+    answer(false);
+  } else {
+    at_rest();
+  }
+  // Only now: what was queued before these were sent is looked for in the next round.
+  return polls[1].revents == 0 || take_requests();
+}
+
+bool ExecTracker::nap() {
+  pollfd request{records_.get(), POLLIN, 0};
+  if (::poll(&request, 1, static_cast<int>(kNap / 1ms)) < 0 && errno != EINTR) return false;
+  if (request.revents != 0 && !take_requests()) return false;
+  take_events();
+  if (events_.empty() && emptied_) {
+    at_rest();
+  } else {
+    answer(false);
+  }
+  return true;
+}
+
+void ExecTracker::count_execs(MonotonicTime now) {
+  if (now - window_began_ < kWindow) return;
+  auto const execs = table_.counters().execs;
+  napping_ = execs - window_execs_ >= kManyExecs;
+  window_began_ = now;
+  window_execs_ = execs;
 }
 
 void ExecTracker::take_events() {
@@ -99,7 +135,8 @@ void ExecTracker::take_events() {
 }
 
 // Nothing is queued.
-void ExecTracker::at_rest(MonotonicTime now) {
+void ExecTracker::at_rest() {
+  auto const now = now_();
   if (!std::exchange(ready_, true)) {
     tell(ReadyRecord{now, static_cast<std::uint32_t>(table_.size())});
     ring();

@@ -36,8 +36,11 @@ class ExecTracker {
   void tell(TrackerRecord const &record);
   void ring();
   bool take_requests();
+  void count_execs(MonotonicTime now);
   void take_events();
-  void at_rest(MonotonicTime now);
+  void at_rest();
+  bool wait(int timeout_ms);
+  bool nap();
   void answer(bool at_rest);
 
   HeldFd records_, doorbell_;
@@ -54,6 +57,9 @@ class ExecTracker {
   MonotonicTime last_event_{};
   std::optional<MonotonicTime> unrung_since_;
   MonotonicTime swept_{};
+  MonotonicTime window_began_{};
+  std::uint64_t window_execs_ = 0;
+  bool napping_ = false;  // many execs: not woken by events
   bool emptied_ = true;
   bool ready_ = false;
   bool gateway_gone_ = false;

@@ -190,6 +190,12 @@ double rate_with_tracker(Options const &options, Totals &totals, double &spent) 
   return result;
 }
 
+// Other work on the machine only slows: what the best quarter of the rounds agrees on is the least disturbed.
+double median_of_best(std::vector<double> rates) {
+  std::sort(rates.begin(), rates.end());
+  return rates[rates.size() - 1 - rates.size() / 8];
+}
+
 void print(char const *what, std::vector<double> const &rates) {
   std::printf("%-16s median %7.0f /s, %7.0f to %7.0f\n", what, median(rates),
               *std::min_element(rates.begin(), rates.end()), *std::max_element(rates.begin(), rates.end()));
@@ -217,8 +223,8 @@ void measure_rates(Options const &options) {
   print("without", without);
   print("with tracker", with);
   std::sort(ratios.begin(), ratios.end());
-  std::printf("ratio of medians %.4f; of the rounds: median %.4f, quartiles %.4f to %.4f\n",
-              median(with) / median(without), median(ratios), ratios[ratios.size() / 4],
+  std::printf("ratio of medians %.4f; of the best quarters %.4f; of the rounds: median %.4f, quartiles %.4f to %.4f\n",
+              median(with) / median(without), median_of_best(with) / median_of_best(without), median(ratios), ratios[ratios.size() / 4],
               ratios[ratios.size() * 3 / 4]);
   std::printf("processor time of a program: %.0f us without, %.0f us with\n", median(micros_without),
               median(micros_with));

@@ -226,10 +226,10 @@ TEST_F(ExecEventsTest, EveryExecOfAProcessIsCounted) {
   child.wait_exec();
   run_until([&] {
     auto const *record = drained() ? last_of(child.pid()) : nullptr;
-    return record && exe(record->process) == std::filesystem::canonical("/bin/sleep");
+    return record && record->exec_seq == 3;
   });
   auto const record = record_of(child.pid());
-  EXPECT_EQ(record.exec_seq, 3u);
+  EXPECT_EQ(exe(record.process), std::filesystem::canonical("/bin/sleep"));
   EXPECT_EQ(record.parent_tgid, ::getpid());
 }
 

@@ -19,7 +19,8 @@ class ScriptedSource : public ExecSource {
  public:
   std::deque<std::vector<ProcessEvent>> batches;  // one a call
   std::function<void()> on_drain = [] {};
-  int poll_fd() const override { return batches.empty() ? silent_.get() : readable_.get(); }
+  bool wakes = true;
+  int poll_fd() const override { return batches.empty() || !wakes ? silent_.get() : readable_.get(); }
   bool drain(std::vector<ProcessEvent> &events) override {
     on_drain();
     if (batches.empty()) return true;
@@ -157,6 +158,34 @@ TEST_F(ExecTrackerTest, RingsForManyAndForOneThatWaits) {
   source_.batches = {many};
   ASSERT_TRUE(tracker_->run_once(0));
   EXPECT_TRUE(rung());
+}
+
+TEST_F(ExecTrackerTest, AfterManyExecsItLooksByItself) {
+  host_.now += 1s;
+  ASSERT_TRUE(tracker_->run_once(0));
+  source_.wakes = false;
+  source_.batches = {{host_.fork(10, 20), host_.exec(20, "/bin/first")}};
+  ASSERT_TRUE(tracker_->run_once(0));
+  EXPECT_EQ(source_.batches.size(), 1u) << "it waits to be woken";
+  source_.wakes = true;
+  std::vector<ProcessEvent> many;
+  for (int i = 0; i < 20; ++i) many.push_back(host_.exec(20, "/bin/more"));
+  source_.batches.push_back(many);
+  ASSERT_TRUE(tracker_->run_once(0));
+  ASSERT_TRUE(tracker_->run_once(0));
+  host_.now += 100ms;
+  ASSERT_TRUE(tracker_->run_once(0));  // the window ends
+  records();
+  source_.wakes = false;
+  source_.batches = {{host_.exec(20, "/bin/last")}};
+  ask(7);
+  ASSERT_TRUE(tracker_->run_once(0));
+  EXPECT_TRUE(source_.batches.empty());
+  ASSERT_TRUE(tracker_->run_once(0));
+  auto const all = records();
+  ASSERT_EQ(all.size(), 2u);
+  EXPECT_TRUE(std::holds_alternative<ExecRecord>(all[0]));
+  EXPECT_TRUE(std::holds_alternative<BarrierRecord>(all[1]));
 }
 
 TEST_F(ExecTrackerTest, ALossIsToldAndProcReadAgain) {
