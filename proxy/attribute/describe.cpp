@@ -118,8 +118,8 @@ Answered<Process> Describer::image(pid_t tgid) {
     auto const after = dir->stat();
     if (!after) return why;
     // Where the leader has ended its stat names no image; that is rare, and asked at length.
-    bool const same = after->stack_start == before->id.exec.stack_start &&
-                      after->arg_start == before->id.exec.arg_start;
+    bool const same =
+        after->stack_start == before->id.exec.stack_start && after->arg_start == before->id.exec.arg_start;
     if (same || dir->snapshot(true) == before) return process;
     why = changed(tgid);
   }

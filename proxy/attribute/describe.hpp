@@ -18,8 +18,8 @@ class Describer {
   // twice.
   Answered<Lineage> lineage(Describe const &question);
 
-  // The process alone, as it is now; its executable is nullopt where it may not be looked at. In as few reads as
-  // tell whether it exec'd meanwhile: changed credentials are for the caller to notice.
+  // The process alone, as it is now; its executable is nullopt where it may not be looked at. In as few reads
+  // as tell whether it exec'd meanwhile: changed credentials are for the caller to notice.
   Answered<Process> image(pid_t tgid);
   // Makes a description that of another process with the same image: id, entity_id and start.
   void rename(Process &process, pid_t tgid, std::uint64_t start_ticks) const;

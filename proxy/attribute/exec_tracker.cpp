@@ -24,9 +24,9 @@ using namespace std::chrono_literals;
 constexpr std::uint64_t kRingAt = 32;  // records that wait: a third of what the socket holds
 constexpr auto kRingAfter = 50ms;      // how late the gateway may learn of an exec that it does not ask for
 constexpr auto kSweepEvery = 1s;
-// Being woken by each event is what costs the host most: the waker pays. So from this many execs in a window on, the
-// tracker looks by itself, at this interval, and is woken by the gateway alone. Below that it is woken by each, and
-// reads a program within its first moments.
+// Being woken by each event is what costs the host most: the waker pays. So from this many execs in a window
+// on, the tracker looks by itself, at this interval, and is woken by the gateway alone. Below that it is
+// woken by each, and reads a program within its first moments.
 constexpr auto kWindow = 100ms;
 constexpr std::uint64_t kManyExecs = 10;
 constexpr auto kNap = 1ms;
@@ -61,7 +61,8 @@ ProcessReader reader_of(Describer &describer) {
 
 }  // namespace
 
-ExecTracker::ExecTracker(HeldFd records, HeldFd doorbell, ExecPage page, ExecSource &source, ProcessReader reader)
+ExecTracker::ExecTracker(HeldFd records, HeldFd doorbell, ExecPage page, ExecSource &source,
+                         ProcessReader reader)
     : records_(std::move(records)),
       doorbell_(std::move(doorbell)),
       page_(std::move(page)),

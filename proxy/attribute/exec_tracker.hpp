@@ -20,8 +20,8 @@ struct TrackerFds {
 };
 constexpr std::size_t kTrackerFds = 3;
 
-// Until the other end of `records` (SOCK_SEQPACKET) is closed; the exit status. Waits while the gateway takes no
-// records: then events queue in the connector's socket, and what does not fit there is told as lost.
+// Until the other end of `records` (SOCK_SEQPACKET) is closed; the exit status. Waits while the gateway takes
+// no records: then events queue in the connector's socket, and what does not fit there is told as lost.
 int run_tracker(HeldFd records, TrackerFds fds);
 
 class ExecTracker {

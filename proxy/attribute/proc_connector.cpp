@@ -81,8 +81,8 @@ Result<void> listen(nl_sock *socket, std::uint32_t token) {
   return failed("send");
 }
 
-// The kernel answers within send(2), with the token and one; in another pid or user namespace than the initial it
-// does not answer.
+// The kernel answers within send(2), with the token and one; in another pid or user namespace than the
+// initial it does not answer.
 Result<void> acknowledged(int fd, std::uint32_t token) {
   std::array<char, 256> buffer;
   for (;;) {
@@ -134,7 +134,8 @@ std::optional<ProcessEvent> meaning(proc_event const &event) {
     case kUid:
     case kGid: out.what = What::credentials; break;
     case kPtrace: out.what = What::traced; break;
-    default: return std::nullopt;  // comm, sid, coredump, the answer to another listener: numbered like the rest
+    default:
+      return std::nullopt;  // comm, sid, coredump, the answer to another listener: numbered like the rest
   }
   out.pid = data.exec.process_pid;  // these all begin with the same two
   out.tgid = data.exec.process_tgid;
@@ -184,8 +185,8 @@ bool ProcConnector::drain(std::vector<ProcessEvent> &events) {
   int const count = ::recvmmsg(socket_, messages_.data(), kAtOnce, MSG_DONTWAIT, nullptr);
   if (count < 0 && errno == EINTR) return false;
   if (count < 0 && errno == ENOBUFS) {
-    // The queue was full. The kernel drops whatever comes until it has been emptied, and says so once, before it
-    // gives out another message.
+    // The queue was full. The kernel drops whatever comes until it has been emptied, and says so once, before
+    // it gives out another message.
     if (!overrun_from_) overrun_from_ = last_;
     return false;
   }

@@ -179,7 +179,8 @@ double rate_with_tracker(Options const &options, Totals &totals, double &spent) 
   auto const result = rate(options);
   spent = own_cpu_seconds() - before;
   Totals got;
-  if (::write(stop[1], "s", 1) != 1 || ::read(ready[0], &got, sizeof got) != sizeof got) die("the gateway ended");
+  if (::write(stop[1], "s", 1) != 1 || ::read(ready[0], &got, sizeof got) != sizeof got)
+    die("the gateway ended");
   ::waitpid(pid, nullptr, 0);
   for (int const fd : {ready[0], stop[0], stop[1]}) ::close(fd);
   totals.execs += got.execs;
@@ -223,16 +224,20 @@ void measure_rates(Options const &options) {
   print("without", without);
   print("with tracker", with);
   std::sort(ratios.begin(), ratios.end());
-  std::printf("ratio of medians %.4f; of the best quarters %.4f; of the rounds: median %.4f, quartiles %.4f to %.4f\n",
-              median(with) / median(without), median_of_best(with) / median_of_best(without), median(ratios), ratios[ratios.size() / 4],
-              ratios[ratios.size() * 3 / 4]);
+  std::printf(
+      "ratio of medians %.4f; of the best quarters %.4f; of the rounds: median %.4f, quartiles %.4f to "
+      "%.4f\n",
+      median(with) / median(without), median_of_best(with) / median_of_best(without), median(ratios),
+      ratios[ratios.size() / 4], ratios[ratios.size() * 3 / 4]);
   std::printf("processor time of a program: %.0f us without, %.0f us with\n", median(micros_without),
               median(micros_with));
   auto const execs = static_cast<double>(totals.execs);
-  std::printf("execs told %llu, %llu gone before they were read, %llu losses; processor time an exec: tracker %.0f us, gateway %.0f us\n",
-              static_cast<unsigned long long>(totals.execs), static_cast<unsigned long long>(totals.unknown),
-              static_cast<unsigned long long>(totals.losses), totals.tracker_seconds / execs * 1e6,
-              totals.gateway_seconds / execs * 1e6);
+  std::printf(
+      "execs told %llu, %llu gone before they were read, %llu losses; processor time an exec: tracker %.0f "
+      "us, gateway %.0f us\n",
+      static_cast<unsigned long long>(totals.execs), static_cast<unsigned long long>(totals.unknown),
+      static_cast<unsigned long long>(totals.losses), totals.tracker_seconds / execs * 1e6,
+      totals.gateway_seconds / execs * 1e6);
 }
 
 void print_barriers(char const *what, Options const &options, Gateway &gateway, bool after_a_program) {
@@ -244,8 +249,8 @@ void print_barriers(char const *what, Options const &options, Gateway &gateway, 
   }
   std::sort(micros.begin(), micros.end());
   auto const at_once = gateway.counters().drained_at_once - before.drained_at_once;
-  std::printf("barrier %-22s median %7.1f us, 99%% %8.1f us, worst %8.1f us; without a message %.1f%%\n", what,
-              median(micros), micros[micros.size() * 99 / 100], micros.back(),
+  std::printf("barrier %-22s median %7.1f us, 99%% %8.1f us, worst %8.1f us; without a message %.1f%%\n",
+              what, median(micros), micros[micros.size() * 99 / 100], micros.back(),
               100.0 * static_cast<double>(at_once) / options.barriers);
 }
 

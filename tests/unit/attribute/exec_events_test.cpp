@@ -1,4 +1,5 @@
-// Execs of this machine as the kernel tells them. The test sees everybody's, and asserts of its own children only.
+// Execs of this machine as the kernel tells them. The test sees everybody's, and asserts of its own children
+// only.
 #include "attribute/exec_events.hpp"
 
 #include <fcntl.h>
@@ -65,7 +66,8 @@ class ExecEventsTest : public LiveHost {
     return result.value_or(false);
   }
   ExecRecord const *last_of(pid_t pid) const {
-    auto const found = std::find_if(told_.rbegin(), told_.rend(), [&](auto const &r) { return r.tgid == pid; });
+    auto const found =
+        std::find_if(told_.rbegin(), told_.rend(), [&](auto const &r) { return r.tgid == pid; });
     return found == told_.rend() ? nullptr : &*found;
   }
   // The record of what the child exec'd, after a barrier.

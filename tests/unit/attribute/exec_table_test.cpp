@@ -317,9 +317,12 @@ TEST_F(ExecTableTest, AForkReadsNothingOfAParentThatIsKnown) {
 }
 
 TEST_F(ExecTableTest, IsBounded) {
-  ExecTable table(host_.reader(), [this](TrackerRecord const &record) {
-    if (auto const *exec = std::get_if<ExecRecord>(&record)) execs_.push_back(*exec);
-  }, 4);
+  ExecTable table(
+      host_.reader(),
+      [this](TrackerRecord const &record) {
+        if (auto const *exec = std::get_if<ExecRecord>(&record)) execs_.push_back(*exec);
+      },
+      4);
   table.scan();
   for (pid_t pid = 20; pid < 30; ++pid) table.apply(host_.fork(10, pid));
   EXPECT_EQ(table.size(), 4u);

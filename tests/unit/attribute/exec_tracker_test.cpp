@@ -48,7 +48,8 @@ class ExecTrackerTest : public ::testing::Test {
     ASSERT_TRUE(mapped);
     host_.there[1] = {1, 0, "/sbin/init", 1};
     host_.there[10] = {50, 1, "/bin/bash", 2};
-    tracker_.emplace(std::move(theirs), HeldFd(::dup(doorbell_.get())), std::move(*mapped), source_, host_.reader());
+    tracker_.emplace(std::move(theirs), HeldFd(::dup(doorbell_.get())), std::move(*mapped), source_,
+                     host_.reader());
     tracker_->scan();
   }
   std::vector<TrackerRecord> records() {
