@@ -9,16 +9,15 @@
 
 namespace imdsgate {
 
-// One traversal names the fields of each type for both directions: a CodecWriter reads the values, a CodecReader sets
-// them.
+// One traversal names the fields of each type for both directions: a CodecWriter reads the values, a
+// CodecReader sets them.
 class CodecWriter {
  public:
   static constexpr bool kReads = false;
+  CodecWriter() { bytes_.reserve(4096); }
   template <class T>
   requires std::is_arithmetic_v<T> || std::is_enum_v<T>
-  void operator()(T const &value) {
-    append(&value, sizeof value);
-  }
+  void operator()(T const &value) { append(&value, sizeof value); }
   void operator()(bool const &value) { (*this)(static_cast<std::uint8_t>(value)); }
   void operator()(std::string const &text) {
     (*this)(static_cast<std::uint32_t>(text.size()));

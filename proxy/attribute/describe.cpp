@@ -31,6 +31,10 @@ std::string without_deleted_mark(std::string path) {
   return path;
 }
 
+Refusal changed(pid_t pid) {
+  return {Reason::holder_changed, "process " + std::to_string(pid) + " changed while it was read"};
+}
+
 std::string basename_of(std::string const &path) {
   return path.substr(path.rfind('/') + 1);
 }
@@ -72,17 +76,25 @@ Answered<Lineage> Describer::lineage(Describe const &question) {
 Answered<Process> Describer::process(ProcDir &dir, bool executable_optional) {
   auto const before = dir.snapshot(executable_optional);
   if (!before) return before.error();
+  auto process = read(dir, *before);
+  auto const after = dir.snapshot(executable_optional);
+  if (!after) return after.error();
+  if (*after != *before) return changed(dir.pid());
+  return process;
+}
+
+Process Describer::read(ProcDir &dir, ProcessSnapshot const &snapshot) {
   Process process;
-  process.id = before->id;
+  process.id = snapshot.id;
   process.parent_pid = dir.parent();
-  process.tracer_pid = before->tracer;
-  process.comm = before->id.exec.comm;
-  process.real_uid = before->real_uid;
-  process.effective_uid = before->effective_uid;
-  process.saved_uid = before->saved_uid;
-  process.real_gid = before->real_gid;
-  process.effective_gid = before->effective_gid;
-  process.executable = prove_executable(dir, before->tracer != 0);
+  process.tracer_pid = snapshot.tracer;
+  process.comm = snapshot.id.exec.comm;
+  process.real_uid = snapshot.real_uid;
+  process.effective_uid = snapshot.effective_uid;
+  process.saved_uid = snapshot.saved_uid;
+  process.real_gid = snapshot.real_gid;
+  process.effective_gid = snapshot.effective_gid;
+  process.executable = prove_executable(dir, snapshot.tracer != 0);
   // Neither cmdline nor cwd asks a file system: cmdline is read from anonymous pages only
   // (proc_pid_cmdline_read), and cwd is the name the kernel has.
   auto line = parse_cmdline(dir.read("cmdline", kMaxArgumentBytes + 1).value_or(""));
@@ -93,23 +105,23 @@ Answered<Process> Describer::process(ProcDir &dir, bool executable_optional) {
   process.group_name = names_.group(process.effective_gid);
   rename(process, process.id.tgid, process.id.start_ticks);
   add_cgroup(dir, process);
-  auto const after = dir.snapshot(executable_optional);
-  if (!after) return after.error();
-  if (*after != *before) {
-    return Refusal{Reason::holder_changed,
-                   "process " + std::to_string(dir.pid()) + " changed while it was read"};
-  }
   return process;
 }
 
-Answered<Process> Describer::process(pid_t tgid) {
+Answered<Process> Describer::image(pid_t tgid) {
   Refusal why{Reason::process_gone, "process " + std::to_string(tgid) + " ended"};
-  for (int attempt = 0; attempt < kAttempts; ++attempt) {
-    auto dir = ProcDir::open(tgid);
-    if (!dir) return why;
-    auto process = this->process(*dir, true);
-    if (process || process.error().reason != Reason::holder_changed) return process;
-    why = process.error();
+  auto dir = ProcDir::open_unchecked(tgid);
+  for (int attempt = 0; dir && attempt < kAttempts; ++attempt) {
+    auto const before = dir->snapshot(true);
+    if (!before) return before.error();
+    auto process = read(*dir, *before);
+    auto const after = dir->stat();
+    if (!after) return why;
+    // Where the leader has ended its stat names no image; that is rare, and asked at length.
+    bool const same =
+        after->stack_start == before->id.exec.stack_start && after->arg_start == before->id.exec.arg_start;
+    if (same || dir->snapshot(true) == before) return process;
+    why = changed(tgid);
   }
   return why;
 }
@@ -123,7 +135,7 @@ void Describer::rename(Process &process, pid_t tgid, std::uint64_t start_ticks) 
 }
 
 void Describer::add_cgroup(ProcDir &dir, Process &process) const {
-  auto const text = dir.read("cgroup", 64u << 10);
+  auto const text = dir.read("cgroup", kMaxCgroupBytes);
   auto path = text ? cgroup2_path(*text) : std::nullopt;
   if (!path) return;
   process.cgroup = std::move(*path);

@@ -18,8 +18,9 @@ class Describer {
   // twice.
   Answered<Lineage> lineage(Describe const &question);
 
-  // The process alone, as it is now; its executable is nullopt where it may not be looked at.
-  Answered<Process> process(pid_t tgid);
+  // The process alone, as it is now; its executable is nullopt where it may not be looked at. In as few reads
+  // as tell whether it exec'd meanwhile: changed credentials are for the caller to notice.
+  Answered<Process> image(pid_t tgid);
   // Makes a description that of another process with the same image: id, entity_id and start.
   void rename(Process &process, pid_t tgid, std::uint64_t start_ticks) const;
 
@@ -27,6 +28,7 @@ class Describer {
   // `dir` is kept by the caller. Its snapshot is taken before and after; nothing in between is believed if
   // they differ.
   Answered<Process> process(ProcDir &dir, bool executable_optional);
+  Process read(ProcDir &dir, ProcessSnapshot const &snapshot);
   void add_cgroup(ProcDir &dir, Process &process) const;
   std::vector<Ancestor> ancestry(pid_t parent) const;
   std::string entity_id(ProcessId const &id) const;

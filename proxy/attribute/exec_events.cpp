@@ -34,7 +34,8 @@ Result<std::unique_ptr<ExecEvents>> ExecEvents::open(asio::any_io_executor loop,
       new ExecEvents(std::move(loop), std::move(connector), std::move(doorbell), std::move(options)));
 }
 
-ExecEvents::ExecEvents(asio::any_io_executor loop, HeldFd connector, HeldFd doorbell, ExecEventsOptions options)
+ExecEvents::ExecEvents(asio::any_io_executor loop, HeldFd connector, HeldFd doorbell,
+                       ExecEventsOptions options)
     : loop_(loop),
       options_(std::move(options)),
       connector_(std::move(connector)),
@@ -129,8 +130,8 @@ void ExecEvents::watch_doorbell() {
   });
 }
 
-// Nothing waits in the kernel, and the tracker is not busy with what it took from there: all there is to tell has
-// been sent. In this order: busy is set before the queue gets shorter.
+// Nothing waits in the kernel, and the tracker is not busy with what it took from there: all there is to tell
+// has been sent. In this order: busy is set before the queue gets shorter.
 bool ExecEvents::at_rest() {
   auto const queued = queued_in(connector_.get());
   std::atomic_thread_fence(std::memory_order_seq_cst);
@@ -154,7 +155,8 @@ asio::awaitable<bool> ExecEvents::drained(Deadline deadline) {
   }
   Waiter waiter{asio::steady_timer(loop_, deadline), ++barrier_};
   BarrierRequest const request{waiter.number};
-  bool const sent = ::send(records_.get(), &request, sizeof request, MSG_DONTWAIT | MSG_NOSIGNAL) == sizeof request;
+  bool const sent =
+      ::send(records_.get(), &request, sizeof request, MSG_DONTWAIT | MSG_NOSIGNAL) == sizeof request;
   if (sent) {
     if (!unanswered_since_) unanswered_since_ = now;
     auto const place = waiters_.insert(waiters_.end(), &waiter);

@@ -1,5 +1,6 @@
-// The gateway's end of the tracker (exec_tracker.hpp): has the prober's keeper start it and start it anew, takes
-// its records, keeps the history. On the gateway's loop, never blocking it; must outlive the loop's run.
+// The gateway's end of the tracker (exec_tracker.hpp): has the prober's keeper start it and start it anew,
+// takes its records, keeps the history. On the gateway's loop, never blocking it; must outlive the loop's
+// run.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
@@ -28,13 +29,13 @@ struct ExecEventsOptions {
   std::function<void(pid_t)> kill{};
   ExecHistoryOptions history{};
   std::chrono::milliseconds restart_pause{1000};  // between attempts to have a tracker
-  std::chrono::milliseconds stuck_after{2000};    // a tracker that answers no barrier for this long is replaced
+  std::chrono::milliseconds stuck_after{2000};  // a tracker that answers no barrier for this long is replaced
 };
 
 struct ExecEventsCounters {
   std::uint64_t trackers_started = 0;
-  std::uint64_t events_lost = 0;     // as far as they were counted
-  std::uint64_t losses = 0;          // spans
+  std::uint64_t events_lost = 0;      // as far as they were counted
+  std::uint64_t losses = 0;           // spans
   std::uint64_t drained_at_once = 0;  // barriers that needed no message
   std::uint64_t drained_by_message = 0;
   std::uint64_t drained_late = 0;  // not by the deadline, or without a tracker: unknown
@@ -52,9 +53,9 @@ class ExecEvents {
   // No more trackers, before the loop ends. Barriers that are out are false.
   void close();
 
-  // After true, every exec that happened before the call has been given to on_exec (and is in the history), and
-  // every loss to on_lost. False: that cannot be said, because the deadline passed or no tracker is ready.
-  // Usually one system call, and no suspension.
+  // After true, every exec that happened before the call has been given to on_exec (and is in the history),
+  // and every loss to on_lost. False: that cannot be said, because the deadline passed or no tracker is
+  // ready. Usually one system call, and no suspension.
   boost::asio::awaitable<bool> drained(Deadline deadline);
 
   // In the order of the events. Also called within drained(); may not call back into this object.
@@ -100,7 +101,7 @@ class ExecEvents {
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // for calls that may come after our end
 
   std::optional<ExecPage> page_;  // of the current tracker; another's has another
-  HeldFd records_;  // not registered with the loop: it would wake it for each record
+  HeldFd records_;                // not registered with the loop: it would wake it for each record
   std::optional<boost::asio::posix::stream_descriptor> pidfd_;
   pid_t tracker_pid_ = 0;
   bool ready_ = false, closed_ = false;

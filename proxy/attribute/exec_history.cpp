@@ -53,9 +53,8 @@ void ExecHistory::remember(ExecRecordPtr const &record) {
 
 void ExecHistory::note_unknown(ExecRecord const &record, MonotonicTime from, MonotonicTime to) {
   auto const &parent = record.parent ? record.parent : record.parent_at_fork;
-  unknown_.push_back({{from, to},
-                      record.parent_tgid,
-                      parent ? std::optional(parent->id.start_ticks) : std::nullopt});
+  unknown_.push_back(
+      {{from, to}, record.parent_tgid, parent ? std::optional(parent->id.start_ticks) : std::nullopt});
   if (unknown_.size() <= kMaxUnknown) return;
   auto const &oldest = unknown_.front();
   lost(oldest.span.from, oldest.span.to);

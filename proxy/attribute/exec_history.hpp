@@ -45,8 +45,8 @@ class ExecHistory {
   // The last exec of the process, also when it has ended lately. nullptr: none was seen.
   ExecRecordPtr find(pid_t tgid, std::uint64_t start_ticks) const;
 
-  // In the order of their time as far as the kernel kept to it (milliseconds), oldest first. For an engine that
-  // starts anew.
+  // In the order of their time as far as the kernel kept to it (milliseconds), oldest first. For an engine
+  // that starts anew.
   std::deque<ExecRecordPtr> const &recent() const { return recent_; }
 
   // May execs between the two times (inclusive) be missing altogether?
@@ -66,7 +66,8 @@ class ExecHistory {
   };
   struct Hash {
     std::size_t operator()(Key const &key) const {
-      return std::hash<std::uint64_t>()(key.start_ticks * 0x9e3779b97f4a7c15u + static_cast<std::uint64_t>(key.tgid));
+      return std::hash<std::uint64_t>()(key.start_ticks * 0x9e3779b97f4a7c15u +
+                                        static_cast<std::uint64_t>(key.tgid));
     }
   };
   struct Known {

@@ -30,8 +30,8 @@ class ExecSource {
  public:
   virtual ~ExecSource() = default;
   virtual int poll_fd() const = 0;  // readable when there may be events
-  // Appends events, in the order in which they were queued, without waiting. True: there are no more now.
-  // False: enough for one time.
+  // Appends events, in the order in which they were queued, without waiting. False: there may be more, or a
+  // loss is to be told once there are no more. True: whatever is left makes poll_fd() readable.
   virtual bool drain(std::vector<ProcessEvent> &events) = 0;
 };
 

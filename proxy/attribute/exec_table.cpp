@@ -6,8 +6,8 @@
 namespace imdsgate {
 namespace {
 
-// How long before its fork event a process may have got its start time (copy_process takes it first, and may be
-// preempted), and how far the conversion may be off.
+// How long before its fork event a process may have got its start time (copy_process takes it first, and may
+// be preempted), and how far the conversion may be off.
 constexpr std::uint64_t kTicksBefore = 20;
 constexpr std::uint64_t kTicksAfter = 1;
 
@@ -104,7 +104,8 @@ void ExecTable::read_image(Entry &entry, ExecRecord &record) {
   auto const read_before = std::exchange(entry.read, reader_.now());
   entry.stale = entry.traced = false;
   auto described = reader_.describe(entry.tgid);
-  auto const started = described ? std::optional(described->id.start_ticks) : [&]() -> std::optional<std::uint64_t> {
+  auto const started =
+      described ? std::optional(described->id.start_ticks) : [&]() -> std::optional<std::uint64_t> {
     auto const stat = reader_.stat(entry.tgid);  // a zombie still has one
     return stat ? std::optional(stat->start_ticks) : std::nullopt;
   }();
@@ -174,8 +175,8 @@ ExecTable::ImagePtr ExecTable::as_it_ended(Entry &entry) const {
   return entry.image;
 }
 
-// What a fork is before it execs: its parent's image under its own number, of which only the start time has to
-// be read. Reading all of it might show what it has exec'd meanwhile.
+// What a fork is before it execs: its parent's image under its own number, of which only the start time has
+// to be read. Reading all of it might show what it has exec'd meanwhile.
 ExecTable::ImagePtr ExecTable::by_inheritance(Entry &entry) {
   if (!entry.start_ticks) {
     auto const stat = reader_.stat(entry.tgid);
@@ -214,7 +215,7 @@ void ExecTable::end(Entry &entry, MonotonicTime when) {
   if (entry.execs > 0 && entry.start_ticks) emit_(ExitRecord{when, entry.tgid, *entry.start_ticks});
 }
 
-bool ExecTable::sweep() {
+void ExecTable::sweep() {
   for (auto const tgid : std::vector(leaderless_)) {
     auto const entry = find(tgid);
     if (entry && has_threads_left(tgid)) continue;
@@ -223,7 +224,6 @@ bool ExecTable::sweep() {
     end(*entry, reader_.now());
     processes_.erase(tgid);
   }
-  return !leaderless_.empty();
 }
 
 void ExecTable::scan() {
@@ -255,7 +255,8 @@ void ExecTable::scan() {
   scanned_ = true;
 }
 
-// The process that has the number now, as it is if it is not known or has changed. nullptr: none, or the limit.
+// The process that has the number now, as it is if it is not known or has changed. nullptr: none, or the
+// limit.
 ExecTable::EntryPtr ExecTable::look_at(pid_t tgid) {
   auto const when = reader_.now();
   auto const stat = reader_.stat(tgid);

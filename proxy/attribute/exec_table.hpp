@@ -2,8 +2,8 @@
 // are functions that it is given. One thread.
 //
 // A process is found by its number, and the number is believed only as far as events and start times bear it
-// out. What a process exec'd is read once, just after the event; nobody's parent is looked up then, because the
-// parent was written down at the fork, and what it is follows from its own exec.
+// out. What a process exec'd is read once, just after the event; nobody's parent is looked up then, because
+// the parent was written down at the fork, and what it is follows from its own exec.
 #pragma once
 
 #include <functional>
@@ -41,14 +41,15 @@ class ExecTable {
   using Emit = std::function<void(TrackerRecord const &)>;
   ExecTable(ProcessReader reader, Emit emit, std::size_t limit = 65536);
 
-  // Reads all of /proc. After a loss it tells what it finds changed; events that are older than what it saw may
-  // still come.
+  // Reads all of /proc. After a loss it tells what it finds changed; events that are older than what it saw
+  // may still come.
   void scan();
   void apply(ProcessEvent const &event);
   // Events were lost, and /proc has not been read since.
   bool needs_scan() const { return needs_scan_; }
-  // Looks whether processes whose main thread ended before others are still there. True: some are.
-  bool sweep();
+  // Looks whether the processes whose main thread ended before others are still there.
+  void sweep();
+  bool has_leaderless() const { return !leaderless_.empty(); }
 
   std::size_t size() const { return processes_.size(); }
   ExecTableCounters const &counters() const { return counters_; }
@@ -66,9 +67,9 @@ class ExecTable {
     bool threaded = false;  // has or had more than one thread
     bool ended = false;
     bool found_changed = false;  // by the scan that is going on
-    MonotonicTime since{};  // of the fork, or when /proc was read
-    bool forked = false;    // `since` is of its fork, and start_ticks can be held against it
-    MonotonicTime scanned{};  // when /proc was last read: events before that are in the reading
+    MonotonicTime since{};       // of the fork, or when /proc was read
+    bool forked = false;         // `since` is of its fork, and start_ticks can be held against it
+    MonotonicTime scanned{};     // when /proc was last read: events before that are in the reading
     MonotonicTime last_exec{};
     MonotonicTime read{};  // when `image` was read
     pid_t parent_tgid = 0;

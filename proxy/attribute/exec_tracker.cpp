@@ -24,6 +24,12 @@ using namespace std::chrono_literals;
 constexpr std::uint64_t kRingAt = 32;  // records that wait: a third of what the socket holds
 constexpr auto kRingAfter = 50ms;      // how late the gateway may learn of an exec that it does not ask for
 constexpr auto kSweepEvery = 1s;
+// Being woken by each event is what costs the host most: the waker pays. So from this many execs in a window
+// on, the tracker looks by itself, at this interval, and is woken by the gateway alone. Below that it is
+// woken by each, and reads a program within its first moments.
+constexpr auto kWindow = 100ms;
+constexpr std::uint64_t kManyExecs = 10;
+constexpr auto kNap = 1ms;
 // Events are stamped before they are queued: one this much younger than a request was queued after it.
 constexpr auto kDisorder = 10ms;
 
@@ -40,14 +46,9 @@ std::uint64_t boot_ticks(MonotonicTime time) {
   return static_cast<std::uint64_t>(since_boot / tick);
 }
 
-std::optional<ProcStat> stat_of(pid_t tgid) {
-  auto dir = ProcDir::open(tgid);
-  return dir ? dir->stat() : std::nullopt;
-}
-
 ProcessReader reader_of(Describer &describer) {
   ProcessReader reader;
-  reader.describe = [&describer](pid_t tgid) { return describer.process(tgid); };
+  reader.describe = [&describer](pid_t tgid) { return describer.image(tgid); };
   reader.stat = stat_of;
   reader.rename = [&describer](Process &process, pid_t tgid, std::uint64_t start_ticks) {
     describer.rename(process, tgid, start_ticks);
@@ -60,7 +61,8 @@ ProcessReader reader_of(Describer &describer) {
 
 }  // namespace
 
-ExecTracker::ExecTracker(HeldFd records, HeldFd doorbell, ExecPage page, ExecSource &source, ProcessReader reader)
+ExecTracker::ExecTracker(HeldFd records, HeldFd doorbell, ExecPage page, ExecSource &source,
+                         ProcessReader reader)
     : records_(std::move(records)),
       doorbell_(std::move(doorbell)),
       page_(std::move(page)),
@@ -69,36 +71,82 @@ ExecTracker::ExecTracker(HeldFd records, HeldFd doorbell, ExecPage page, ExecSou
       now_(reader.now) {}
 
 bool ExecTracker::run_once(int timeout_ms) {
-  if (!emptied_) timeout_ms = 0;
-  else if (unrung_since_) timeout_ms = static_cast<int>(kRingAfter / 1ms);
-  else if (leaderless_) timeout_ms = static_cast<int>(kSweepEvery / 1ms);
+  bool const settled = emptied_ && barriers_.empty() && ready_;
+  if (!(settled && napping_ ? nap() : wait(settled ? timeout_ms : 0))) return false;
+  auto const now = now_();
+  count_execs(now);
+  if (unrung_since_ && now - *unrung_since_ >= kRingAfter) ring();
+  return !gateway_gone_;
+}
+
+// Until something happens, but not longer than there is something to do by itself.
+bool ExecTracker::wait(int timeout_ms) {
+  if (timeout_ms != 0 && unrung_since_) {
+    timeout_ms = static_cast<int>(kRingAfter / 1ms);
+  } else if (timeout_ms != 0 && table_.has_leaderless()) {
+    timeout_ms = static_cast<int>(kSweepEvery / 1ms);
+  }
   std::array<pollfd, 2> polls{{{source_.poll_fd(), POLLIN, 0}, {records_.get(), POLLIN, 0}}};
   if (::poll(polls.data(), polls.size(), timeout_ms) < 0 && errno != EINTR) return false;
+  if (polls[0].revents != 0 || !emptied_) {
+    take_events();
+    answer(false);
+  } else {
+    at_rest();
+  }
+  // Only now: what was queued before these were sent is looked for in the next round.
+  return polls[1].revents == 0 || take_requests();
+}
+
+bool ExecTracker::nap() {
+  pollfd request{records_.get(), POLLIN, 0};
+  if (::poll(&request, 1, static_cast<int>(kNap / 1ms)) < 0 && errno != EINTR) return false;
+  if (request.revents != 0 && !take_requests()) return false;
+  take_events();
+  if (events_.empty() && emptied_) {
+    at_rest();
+  } else {
+    answer(false);
+  }
+  return true;
+}
+
+void ExecTracker::count_execs(MonotonicTime now) {
+  if (now - window_began_ < kWindow) return;
+  auto const execs = table_.counters().execs;
+  napping_ = execs - window_execs_ >= kManyExecs;
+  window_began_ = now;
+  window_execs_ = execs;
+}
+
+void ExecTracker::take_events() {
   // Set before events are taken, cleared when their records are sent: whoever sees the queue empty first and
   // then this at 0 has all of them. The fence keeps the store ahead of what the kernel subtracts.
   page_->busy.store(1);
   std::atomic_thread_fence(std::memory_order_seq_cst);
-  if (polls[1].revents != 0 && !take_requests()) return false;
   events_.clear();
   emptied_ = source_.drain(events_);
   for (auto const &event : events_) {
     table_.apply(event);
     last_event_ = std::max(last_event_, event.time);
   }
-  if (emptied_ && table_.needs_scan()) table_.scan();
+  if (!emptied_) return;
+  if (table_.needs_scan()) table_.scan();
+  page_->busy.store(0);
+}
+
+// Nothing is queued.
+void ExecTracker::at_rest() {
   auto const now = now_();
-  if (emptied_ && !std::exchange(ready_, true)) {
+  if (!std::exchange(ready_, true)) {
     tell(ReadyRecord{now, static_cast<std::uint32_t>(table_.size())});
     ring();
+    page_->busy.store(0);
   }
-  answer(emptied_);
-  if (now - swept_ >= kSweepEvery) {
-    leaderless_ = table_.sweep();
-    swept_ = now;
-  }
-  if (unrung_since_ && now - *unrung_since_ >= kRingAfter) ring();
-  if (emptied_) page_->busy.store(0);
-  return !gateway_gone_;
+  answer(true);
+  if (now - swept_ < kSweepEvery) return;
+  table_.sweep();
+  swept_ = now;
 }
 
 bool ExecTracker::take_requests() {
@@ -112,9 +160,10 @@ bool ExecTracker::take_requests() {
   }
 }
 
-void ExecTracker::answer(bool emptied) {
+// The barriers that all events before them have gone by.
+void ExecTracker::answer(bool at_rest) {
   auto const passed = [&](Barrier const &barrier) {
-    return emptied || last_event_ > barrier.received + kDisorder;
+    return at_rest || last_event_ > barrier.received + kDisorder;
   };
   bool any = false;
   for (auto const &barrier : barriers_) {

@@ -20,8 +20,8 @@ struct TrackerFds {
 };
 constexpr std::size_t kTrackerFds = 3;
 
-// Until the other end of `records` (SOCK_SEQPACKET) is closed; the exit status. Waits while the gateway takes no
-// records: then events queue in the connector's socket, and what does not fit there is told as lost.
+// Until the other end of `records` (SOCK_SEQPACKET) is closed; the exit status. Waits while the gateway takes
+// no records: then events queue in the connector's socket, and what does not fit there is told as lost.
 int run_tracker(HeldFd records, TrackerFds fds);
 
 class ExecTracker {
@@ -36,7 +36,12 @@ class ExecTracker {
   void tell(TrackerRecord const &record);
   void ring();
   bool take_requests();
-  void answer(bool emptied);
+  void count_execs(MonotonicTime now);
+  void take_events();
+  void at_rest();
+  bool wait(int timeout_ms);
+  bool nap();
+  void answer(bool at_rest);
 
   HeldFd records_, doorbell_;
   ExecPage page_;
@@ -52,8 +57,10 @@ class ExecTracker {
   MonotonicTime last_event_{};
   std::optional<MonotonicTime> unrung_since_;
   MonotonicTime swept_{};
-  bool emptied_ = false;
-  bool leaderless_ = false;
+  MonotonicTime window_began_{};
+  std::uint64_t window_execs_ = 0;
+  bool napping_ = false;  // many execs: not woken by events
+  bool emptied_ = true;
   bool ready_ = false;
   bool gateway_gone_ = false;
 };

@@ -27,8 +27,8 @@ class KeeperLink {
   KeeperLink(KeeperLink const &) = delete;
 
   bool request_worker();  // an answer follows; false: the keeper takes no message
-  // With the descriptors of TrackerFds, which stay the caller's. `made` is called like Events::worker, unless the
-  // keeper ends before.
+  // With the descriptors of TrackerFds, which stay the caller's. `made` is called like Events::worker, unless
+  // the keeper ends before.
   bool request_tracker(std::span<int const> fds, std::function<void(NewWorker)> made);
   void kill(pid_t worker);
   pid_t pid() const { return process_.pid; }

@@ -16,9 +16,9 @@ namespace imdsgate {
 // end. The exit status. `imdsgate prober` calls it with 3.
 int run_prober(int control_fd);
 
-// What the gateway asks the keeper, and what it answers to a `new_worker` and a `new_tracker` (with the socket of
-// what was forked and its pidfd as SCM_RIGHTS, unless it failed). Answers come in the order of the questions; a
-// `kill` has none. With a `new_tracker` come the descriptors of TrackerFds (exec_tracker.hpp).
+// What the gateway asks the keeper, and what it answers to a `new_worker` and a `new_tracker` (with the
+// socket of what was forked and its pidfd as SCM_RIGHTS, unless it failed). Answers come in the order of the
+// questions; a `kill` has none. With a `new_tracker` come the descriptors of TrackerFds (exec_tracker.hpp).
 struct KeeperRequest {
   enum class What : std::uint32_t { new_worker, kill, new_tracker } what = What::new_worker;
   pid_t worker = 0;

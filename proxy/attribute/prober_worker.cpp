@@ -85,7 +85,7 @@ class Worker {
   }
 
   std::vector<pid_t> neighbours(ProcDir &peer) {
-    auto const text = peer.read("cgroup", 64u << 10);
+    auto const text = peer.read("cgroup", kMaxCgroupBytes);
     auto const path = text ? cgroup2_path(*text) : std::nullopt;
     auto pids = path ? cgroups_.processes(*path) : std::nullopt;
     return pids ? std::move(*pids) : HolderSearch::everyone();

@@ -81,8 +81,8 @@ Result<void> listen(nl_sock *socket, std::uint32_t token) {
   return failed("send");
 }
 
-// The kernel answers within send(2), with the token and one; in another pid or user namespace than the initial it
-// does not answer.
+// The kernel answers within send(2), with the token and one; in another pid or user namespace than the
+// initial it does not answer.
 Result<void> acknowledged(int fd, std::uint32_t token) {
   std::array<char, 256> buffer;
   for (;;) {
@@ -134,7 +134,8 @@ std::optional<ProcessEvent> meaning(proc_event const &event) {
     case kUid:
     case kGid: out.what = What::credentials; break;
     case kPtrace: out.what = What::traced; break;
-    default: return std::nullopt;  // comm, sid, coredump, the answer to another listener: numbered like the rest
+    default:
+      return std::nullopt;  // comm, sid, coredump, the answer to another listener: numbered like the rest
   }
   out.pid = data.exec.process_pid;  // these all begin with the same two
   out.tgid = data.exec.process_tgid;
@@ -170,41 +171,37 @@ std::optional<std::uint32_t> queued_in(int socket) {
   return info[SK_MEMINFO_RMEM_ALLOC];
 }
 
-ProcConnector::ProcConnector(int socket) : socket_(socket), last_(std::chrono::steady_clock::now()) {}
+ProcConnector::ProcConnector(int socket) : socket_(socket), last_(std::chrono::steady_clock::now()) {
+  for (std::size_t i = 0; i < kAtOnce; ++i) {
+    parts_[i] = {buffers_[i].data(), buffers_[i].size()};
+    messages_[i].msg_hdr.msg_iov = &parts_[i];
+    messages_[i].msg_hdr.msg_iovlen = 1;
+    messages_[i].msg_hdr.msg_name = &senders_[i];
+  }
+}
 
 bool ProcConnector::drain(std::vector<ProcessEvent> &events) {
-  std::array<mmsghdr, kAtOnce> messages{};
-  std::array<iovec, kAtOnce> parts;
-  std::array<sockaddr_nl, kAtOnce> senders{};
-  for (std::size_t i = 0; i < kAtOnce; ++i) {
-    parts[i] = {buffers_[i].data(), buffers_[i].size()};
-    messages[i].msg_hdr.msg_iov = &parts[i];
-    messages[i].msg_hdr.msg_iovlen = 1;
-    messages[i].msg_hdr.msg_name = &senders[i];
-    messages[i].msg_hdr.msg_namelen = sizeof senders[i];
-  }
-  int const count = ::recvmmsg(socket_, messages.data(), kAtOnce, MSG_DONTWAIT, nullptr);
+  for (std::size_t i = 0; i < kAtOnce; ++i) messages_[i].msg_hdr.msg_namelen = sizeof senders_[i];
+  int const count = ::recvmmsg(socket_, messages_.data(), kAtOnce, MSG_DONTWAIT, nullptr);
+  if (count < 0 && errno == EINTR) return false;
   if (count < 0 && errno == ENOBUFS) {
-    // The queue was full. The kernel drops whatever comes until it has been emptied, and says so once.
+    // The queue was full. The kernel drops whatever comes until it has been emptied, and says so once, before
+    // it gives out another message.
     if (!overrun_from_) overrun_from_ = last_;
     return false;
   }
-  if (count < 0 && errno == EINTR) return false;
   for (int i = 0; i < count; ++i) {
     auto const at = static_cast<std::size_t>(i);
-    if (senders[at].nl_pid == 0) take(at, messages[at].msg_len, events);  // of the kernel, no other process
+    if (senders_[at].nl_pid == 0) take(at, messages_[at].msg_len, events);  // of the kernel, no other process
   }
-  // A batch that came short of what was asked for had an empty queue behind it, or an error to be read next:
-  // only an empty answer is sure.
-  if (count > 0) return false;
-  if (overrun_from_) {
+  if (count <= 0 && overrun_from_) {
     ProcessEvent lost;
     lost.what = ProcessEvent::What::lost;
     lost.since = *std::exchange(overrun_from_, std::nullopt);
     lost.time = last_ = std::chrono::steady_clock::now();
     events.push_back(lost);
   }
-  return true;
+  return count < static_cast<int>(kAtOnce) && !overrun_from_;
 }
 
 void ProcConnector::take(std::size_t index, std::size_t size, std::vector<ProcessEvent> &events) {

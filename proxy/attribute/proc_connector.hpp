@@ -2,6 +2,7 @@
 // in the initial network, pid and user namespaces.
 #pragma once
 
+#include <linux/netlink.h>
 #include <sys/socket.h>
 
 #include <array>
@@ -23,18 +24,19 @@ struct ConnectorSocket {
   std::optional<std::string> finding;  // what is less than asked for: the receive buffer
 };
 
-// A socket that listens to every event of the host, without an event mask (with one, the numbers of the events
-// have gaps of their own). In the namespaces of the caller; needs CAP_NET_ADMIN. `refused` where there is no
-// connector.
+// A socket that listens to every event of the host, without an event mask (with one, the numbers of the
+// events have gaps of their own). In the namespaces of the caller; needs CAP_NET_ADMIN. `refused` where there
+// is no connector.
 Result<ConnectorSocket> open_proc_connector(ConnectorOptions options = {});
 
-// How much is in the socket's receive queue, in the kernel's count of bytes; 0: everything was taken. Costs one
-// system call, on any descriptor of the socket. nullopt: the kernel does not say.
+// How much is in the socket's receive queue, in the kernel's count of bytes; 0: everything was taken. Costs
+// one system call, on any descriptor of the socket. nullopt: the kernel does not say.
 std::optional<std::uint32_t> queued_in(int socket);
 
 class ProcConnector : public ExecSource {
  public:
   explicit ProcConnector(int socket);  // the caller keeps it open
+  ProcConnector(ProcConnector const &) = delete;
   int poll_fd() const override { return socket_; }
   bool drain(std::vector<ProcessEvent> &events) override;
 
@@ -51,9 +53,12 @@ class ProcConnector : public ExecSource {
 
   int socket_;
   std::vector<Cpu> cpus_;
-  MonotonicTime last_;                        // of the events so far
+  MonotonicTime last_;                         // of the events so far
   std::optional<MonotonicTime> overrun_from_;  // the kernel said it had dropped some
   std::array<std::array<char, 256>, kAtOnce> buffers_;
+  std::array<iovec, kAtOnce> parts_{};
+  std::array<sockaddr_nl, kAtOnce> senders_{};
+  std::array<mmsghdr, kAtOnce> messages_{};
 };
 
 }  // namespace imdsgate

@@ -122,14 +122,25 @@ std::optional<FileState> file_state(int directory, char const *name, int flags) 
   return file;
 }
 
+std::optional<ProcStat> stat_of(pid_t tgid) {
+  HeldFd file;
+  std::array<char, 2048> buffer;
+  auto const text = read_again(AT_FDCWD, ("/proc/" + std::to_string(tgid) + "/stat").c_str(), file, buffer);
+  return text ? parse_stat(*text) : std::nullopt;
+}
+
 std::optional<ProcDir> ProcDir::open(pid_t tgid) {
+  auto process = open_unchecked(tgid);
+  if (!process || !process->alive()) return std::nullopt;
+  return process;
+}
+
+std::optional<ProcDir> ProcDir::open_unchecked(pid_t tgid) {
   if (tgid <= 0) return std::nullopt;
   auto const path = "/proc/" + std::to_string(tgid);
   HeldFd dir(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!dir) return std::nullopt;
-  ProcDir process(tgid, std::move(dir));
-  if (!process.alive()) return std::nullopt;
-  return process;
+  return ProcDir(tgid, std::move(dir));
 }
 
 bool ProcDir::alive() {
@@ -174,8 +185,8 @@ std::optional<std::string> ProcDir::read(char const *name, std::size_t limit) {
     auto const got = ::read(file.get(), text.data() + size, limit - size);
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) return std::nullopt;
-    if (got == 0) break;
     size += static_cast<std::size_t>(got);
+    if (got == 0 || size < 4000) break;  // less than a page was there: that was all
   }
   text.resize(size);
   return text;

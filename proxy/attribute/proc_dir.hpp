@@ -30,6 +30,11 @@ struct FileState {
 // failure.
 std::optional<FileState> file_state(int directory, char const *name, int flags);
 
+constexpr std::size_t kMaxCgroupBytes = 16u << 10;  // a path for each hierarchy, of which one is looked for
+
+// For one look only.
+std::optional<ProcStat> stat_of(pid_t tgid);
+
 // Where in its process a socket was found: "fd/7", or "task/1234/fd/7" in a table of its own.
 struct SocketPlace {
   std::uint64_t inode = 0;
@@ -39,6 +44,8 @@ struct SocketPlace {
 class ProcDir {
  public:
   static std::optional<ProcDir> open(pid_t tgid);  // nullopt: there is no such process, or it may not be read
+  // The same for who reads it at once, and learns then whether it is alive.
+  static std::optional<ProcDir> open_unchecked(pid_t tgid);
 
   pid_t pid() const { return pid_; }
   bool alive();  // not yet reaped, and the number is still its own

@@ -1,4 +1,5 @@
-// Execs of this machine as the kernel tells them. The test sees everybody's, and asserts of its own children only.
+// Execs of this machine as the kernel tells them. The test sees everybody's, and asserts of its own children
+// only.
 #include "attribute/exec_events.hpp"
 
 #include <fcntl.h>
@@ -65,7 +66,8 @@ class ExecEventsTest : public LiveHost {
     return result.value_or(false);
   }
   ExecRecord const *last_of(pid_t pid) const {
-    auto const found = std::find_if(told_.rbegin(), told_.rend(), [&](auto const &r) { return r.tgid == pid; });
+    auto const found =
+        std::find_if(told_.rbegin(), told_.rend(), [&](auto const &r) { return r.tgid == pid; });
     return found == told_.rend() ? nullptr : &*found;
   }
   // The record of what the child exec'd, after a barrier.
@@ -226,10 +228,10 @@ TEST_F(ExecEventsTest, EveryExecOfAProcessIsCounted) {
   child.wait_exec();
   run_until([&] {
     auto const *record = drained() ? last_of(child.pid()) : nullptr;
-    return record && exe(record->process) == std::filesystem::canonical("/bin/sleep");
+    return record && record->exec_seq == 3;
   });
   auto const record = record_of(child.pid());
-  EXPECT_EQ(record.exec_seq, 3u);
+  EXPECT_EQ(exe(record.process), std::filesystem::canonical("/bin/sleep"));
   EXPECT_EQ(record.parent_tgid, ::getpid());
 }
 
