@@ -42,6 +42,7 @@ UpstreamPool::Upstream::Upstream(UpstreamPool &pool, StreamSocket socket, Endpoi
 UpstreamPool::Upstream::~Upstream() { pool_.locals_.erase(pool_.locals_.find(local_)); }
 
 UpstreamPool::Lease UpstreamPool::take_idle(Endpoint const &remote) {
+  drop_stale();
   auto const found = idle_.find(remote);
   if (found == idle_.end()) return nullptr;
   auto &idle = found->second;

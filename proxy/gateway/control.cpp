@@ -23,6 +23,7 @@ namespace {
 
 constexpr std::size_t kLineBytes = 4096;
 constexpr unsigned kPeers = 32;
+struct Places {};
 constexpr auto kPeerIdle = std::chrono::seconds(10);
 
 #ifndef SO_PEERGROUPS
@@ -79,9 +80,9 @@ asio::awaitable<json::object> answer(json::object request, ControlCommands const
   co_return reply;
 }
 
+// `place` is one of kPeers, held while the peer is served.
 asio::awaitable<void> serve_peer(Connection connection, ControlCommands const &commands, ControlPeer peer,
-                                 std::shared_ptr<unsigned> open) {
-  ++*open;
+                                 std::shared_ptr<Places const> /*place*/) {
   Watchdog watchdog(connection.socket().get_executor(), [&connection] {
     boost::system::error_code ignored;
     connection.socket().cancel(ignored);
@@ -106,7 +107,6 @@ asio::awaitable<void> serve_peer(Connection connection, ControlCommands const &c
     code = co_await connection.write(line);
     if (code) break;
   }
-  --*open;
 }
 
 }  // namespace
@@ -124,14 +124,14 @@ std::optional<gid_t> group_id(std::string const &name) {
 }
 
 asio::awaitable<void> serve_control(Listener &listener, ControlCommands const &commands, std::optional<gid_t> group) {
-  auto const open = std::make_shared<unsigned>(0u);
+  auto const places = std::make_shared<Places const>();  // and one more for each peer
   for (;;) {
     auto accepted = co_await listener.accept();
     if (!accepted) co_return;
     auto const peer = authorise(accepted->socket.native_handle(), group);
-    if (!peer || *open >= kPeers) continue;  // dropping it closes it
+    if (!peer || places.use_count() > kPeers) continue;  // dropping it closes it
     auto const executor = accepted->socket.get_executor();
-    asio::co_spawn(executor, serve_peer(Connection(std::move(accepted->socket)), commands, *peer, open), asio::detached);
+    asio::co_spawn(executor, serve_peer(Connection(std::move(accepted->socket)), commands, *peer, places), asio::detached);
   }
 }
 

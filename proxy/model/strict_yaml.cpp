@@ -172,7 +172,7 @@ std::optional<std::string> Reader::bare_scalar(Value const &value) const {
 }
 
 std::optional<std::string> Reader::text_or_empty(Value const &value) {
-  auto const scalar = bare_scalar(value);
+  auto scalar = bare_scalar(value);
   auto const type = scalar ? core_type(value.node) : std::string_view{};
   if (scalar && type.empty()) return scalar;
   expected(value, scalar && !scalar->empty() ? "text: put it in quotes" : "text");
