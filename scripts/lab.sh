@@ -6,8 +6,9 @@
 #
 #   lab.sh up NAME                 makes it, prints its directory
 #   lab.sh serve NAME [OPTION…]    starts tests/fakes/imds.py in the cloud, prints its pid once it listens
-#   lab.sh daemon NAME LOG -- CMD… starts CMD in the host namespace, prints its pid once it is READY (sd_notify)
-#   lab.sh exec NAME [--cloud] [--user UID[:GID]] [--cgroup C] -- CMD…
+#   lab.sh daemon NAME LOG [--outside] -- CMD…   starts CMD in the host namespace, prints its pid once it is READY (sd_notify)
+#   lab.sh exec NAME [--cloud | --outside] [--user UID[:GID]] [--cgroup C] -- CMD…
+#       --outside: in the machine's own network, for an `imdsgate run --netns NAME`: exec events are told there only
 #   lab.sh down NAME               ends what runs in it and removes everything; no error when there is no such lab
 #   lab.sh run [--serve "OPTION…"] -- CMD…   a lab of its own around one command in the host namespace (LAB is its name)
 #
@@ -30,7 +31,7 @@ select_lab() {
   host=$1 cloud=$1-cloud
   directory=/run/imdsgate-lab/$1 state=/var/lib/imdsgate-lab/$1 programs=/opt/imdsgate-lab/$1
   local mount
-  mount=$(awk '$3 == "cgroup2" {print $2; exit}' /proc/mounts)
+  mount=$(findmnt -n -f -t cgroup2 -o TARGET) || true
   [[ -n $mount ]] || die "no cgroup2 hierarchy is mounted"
   group=$mount/imdsgate-lab-$1
 }
@@ -98,10 +99,11 @@ up() {
 
 # Becomes the command, inside the lab.
 enter() {
-  local namespace=$host user='' cgroup=client
+  local namespace=$host user='' cgroup=client outside=false
   while (($#)); do
     case $1 in
       --cloud) namespace=$cloud cgroup=cloud ;;
+      --outside) outside=true ;;
       --user) user=$2 && shift ;;
       --cgroup) cgroup=$2 && shift ;;
       --) shift && break ;;
@@ -121,6 +123,7 @@ enter() {
     export HOME=$state/home/$uid USER=$uid LOGNAME=$uid
     as=(setpriv --reuid "$uid" --regid "$gid" --clear-groups --)
   fi
+  ! $outside || exec "${as[@]}" "$@"
   # nsenter, not `ip netns exec`: that one hides /sys/fs/cgroup behind a sysfs of its own.
   exec nsenter --net="/run/netns/$namespace" -- "${as[@]}" "$@"
 }
@@ -137,9 +140,11 @@ serve() {
 
 # As a service manager starts a Type=notify unit.
 start_daemon() {
-  local log=$1
-  shift 2
-  enter --cgroup daemon -- /usr/bin/python3 - "$directory/notify" "$log" "$@" <<'PY'
+  local log=$1 where=()
+  shift
+  [[ ${1-} != --outside ]] || { where=(--outside) && shift; }
+  shift
+  enter "${where[@]}" --cgroup daemon -- /usr/bin/python3 - "$directory/notify" "$log" "$@" <<'PY'
 import os, select, socket, subprocess, sys
 path, log, *command = sys.argv[1:]
 notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)

@@ -20,7 +20,7 @@ Suspects suspects_of(AccessRequest const &access) {
 }
 
 Finding because(Verdict verdict, Reason reason, std::size_t holder = 0) {
-  return {verdict, std::string(name(reason)), nullptr, reason, holder};
+  return {verdict, std::string(name(reason)), nullptr, reason, holder, nullptr};
 }
 
 // For `allow`: methods and paths exactly as written. For `deny` as the service may read them: Azure's takes
@@ -75,7 +75,32 @@ void add_rules(Policy const &policy, Suspects &suspects, Decision &decision) {
         std::ranges::find_if(suspects, [&](Suspect &suspect) { return suspect.matches(*rule); });
     if (match == suspects.end()) continue;
     auto const holder = static_cast<std::size_t>(match - suspects.begin());
-    decision.findings.push_back({rule->action, rule->id, rule, std::nullopt, holder});
+    decision.findings.push_back({rule->action, rule->id, rule, std::nullopt, holder, nullptr});
+  }
+}
+
+// A sibling's exec says something of the parent they share; it blocks the requester only if the rule wants that.
+Verdict verdict_of(Rule const &rule, bool self) {
+  return self || rule.block_on == Rule::BlockOn::any ? rule.action : Verdict::alert;
+}
+
+// The sequences that this connection and this request completed, and those of which nobody knows. A rule that a reload
+// took out while the connection was open says nothing any more.
+void add_sequences(Policy const &policy, AccessRequest const &access, Suspects const &suspects, Decision &decision) {
+  if (suspects.empty()) return;
+  auto const of = [](std::shared_ptr<Rule const> const &rule) {
+    return [&rule](SequenceMatchPtr const &match) { return match->rule->id == rule->id; };
+  };
+  for (auto const &rule : policy.rules) {
+    if (rule->sequence() == nullptr) continue;
+    auto const match = std::ranges::find_if(access.sequences, of(rule));  // the requester's own first
+    if (match != access.sequences.end()) {
+      auto const &found = **match;
+      decision.findings.push_back(
+          {verdict_of(*rule, found.self), rule->id, rule, std::nullopt, found.holder, *match});
+    } else if (access.execs_lost) {
+      decision.findings.push_back(because(verdict_of(*rule, false), Reason::exec_events_lost));
+    }
   }
 }
 
@@ -132,13 +157,16 @@ Decision decide(Policy const &policy, AccessRequest const &access) {
   add_denials(policy, access, suspects, decision);
   bool const ended = !decision.findings.empty();
   auto const grant = grant_for(policy, access, suspects);
-  if (!grant.name) add_rules(policy, suspects, decision);
+  if (!grant.name) {
+    add_rules(policy, suspects, decision);
+    add_sequences(policy, access, suspects, decision);
+  }
   auto const holder = most_suspect(policy, access, suspects, decision);
   add_unattributed(policy, suspects, decision);
   add_defaults(policy, access.request, grant, holder, decision);
   if (grant.name && !ended) {
     decision.grant = grant.name;
-    decision.findings.push_back({Verdict::allow, *grant.name, nullptr, std::nullopt, 0});
+    decision.findings.push_back({Verdict::allow, *grant.name, nullptr, std::nullopt, 0, nullptr});
   }
   settle(decision);
   return decision;

@@ -18,6 +18,7 @@ constexpr std::string_view kFields[] = {"container.id",
                                         "event.type",
                                         "group.id",
                                         "group.name",
+                                        "host.id",
                                         "host.os.type",
                                         "http.request.method",
                                         "imdsgate.cgroup",
@@ -45,11 +46,6 @@ constexpr std::string_view kFields[] = {"container.id",
                                         "user_agent.original"};
 static_assert(std::ranges::is_sorted(kFields));
 
-std::string basename(std::string_view path) {
-  auto const slash = path.rfind('/');
-  return std::string(slash == std::string_view::npos ? path : path.substr(slash + 1));
-}
-
 void claim(Values &values, std::string value) {
   if (value.empty() || std::ranges::find(values.claimed, value) != values.claimed.end()) return;
   values.claimed.push_back(std::move(value));
@@ -60,38 +56,23 @@ void prove(Values &values, std::string const &value) {
   if (!value.empty()) values.proven.push_back(value);
 }
 
-// A login shell's argv[0] starts with a dash that is no part of its name.
-std::string_view invoked_as(Process const &process) {
-  if (process.args.empty()) return {};
-  std::string_view const invoked = process.args.front();
-  return invoked.starts_with('-') ? invoked.substr(1) : invoked;
-}
-
 bool traced(Process const &process) {
   return process.tracer_pid != 0;
 }
 
+bool proves_its_image(Process const &process) {
+  return process.executable && process.executable->proven() && !traced(process);
+}
+
 Values names(Process const &process) {
-  Values values;
-  values.unreadable = !process.executable;
-  if (process.executable) {
-    auto const name = basename(process.executable->path);
-    process.executable->proven() && !traced(process) ? prove(values, name) : claim(values, name);
-  }
-  claim(values, basename(invoked_as(process)));
-  claim(values, process.comm);
+  Values values{claimed_names(process), {}, !process.executable};
+  if (proves_its_image(process)) values.proven.push_back(*process.name());
   return values;
 }
 
 Values executables(Process const &process) {
-  Values values;
-  values.unreadable = !process.executable;
-  if (process.executable) {
-    auto const &path = process.executable->path;
-    process.executable->proven() && !traced(process) ? prove(values, path) : claim(values, path);
-  }
-  auto const invoked = invoked_as(process);
-  if (invoked.find('/') != std::string_view::npos) claim(values, std::string(invoked));
+  Values values{claimed_executables(process), {}, !process.executable};
+  if (proves_its_image(process)) values.proven.push_back(process.executable->path);
   return values;
 }
 
@@ -103,33 +84,62 @@ void set_known(eql::Event &event, std::string const &field, std::optional<std::s
   value ? event.set(field, *value) : event.set_unreadable(field);
 }
 
-// Erased, cut short or not readable: there is more than is listed.
-void set_arguments(eql::Event &event, Process const &process, std::string const &prefix) {
+// What a process shows of what it runs.
+struct Image {
+  Values name, executable, args, command_line, working_directory;
+};
+
+// Of arguments that were erased, cut short or could not be read there is more than is listed.
+Image image_of(Process const &process) {
   bool const partly = process.args.empty() || process.args_truncated;
-  Values line{{}, {}, partly};
-  if (auto whole = process.command_line()) line.claimed.push_back(*std::move(whole));
-  set_values(event, prefix + "args", {process.args, {}, partly});
-  set_values(event, prefix + "command_line", std::move(line));
+  Image image{names(process), executables(process), {process.args, {}, partly}, {{}, {}, partly}, {}};
+  if (auto whole = process.command_line()) image.command_line.claimed.push_back(*std::move(whole));
+  if (auto const &then = process.at_exec; then && then->args != process.args) {
+    for (auto const &argument : then->args) claim(image.args, argument);
+    if (auto whole = then->command_line()) claim(image.command_line, *std::move(whole));
+  }
+  image.working_directory.unreadable = !process.working_directory;
+  if (auto const &path = process.working_directory)
+    traced(process) ? claim(image.working_directory, *path) : prove(image.working_directory, *path);
+  return image;
 }
 
-void set_process(eql::Event &event, Process const &process, std::string const &prefix) {
+// Of two times: it went by what it went by at either, and what it was at one of them only is not proven.
+void merge(Values &values, Values const &other) {
+  for (auto const &each : other.claimed) claim(values, each);
+  std::erase_if(values.proven, [&](auto const &each) {
+    return std::ranges::find(other.proven, each) == other.proven.end();
+  });
+  values.unreadable = values.unreadable || other.unreadable;
+}
+void merge(Image &image, Image const &other) {
+  merge(image.name, other.name);
+  merge(image.executable, other.executable);
+  merge(image.args, other.args);
+  merge(image.command_line, other.command_line);
+  merge(image.working_directory, other.working_directory);
+}
+
+void set_process(eql::Event &event, Process const &process, Image image, std::string const &prefix) {
   event.set(prefix + "pid", std::to_string(process.id.tgid));
   if (!process.entity_id.empty()) event.set(prefix + "entity_id", process.entity_id);
-  set_values(event, prefix + "name", names(process));
-  set_values(event, prefix + "executable", executables(process));
-  set_arguments(event, process, prefix);
-  Values directory;
-  directory.unreadable = !process.working_directory;
-  if (auto const &path = process.working_directory)
-    traced(process) ? claim(directory, *path) : prove(directory, *path);
-  set_values(event, prefix + "working_directory", std::move(directory));
+  set_values(event, prefix + "name", std::move(image.name));
+  set_values(event, prefix + "executable", std::move(image.executable));
+  set_values(event, prefix + "args", std::move(image.args));
+  set_values(event, prefix + "command_line", std::move(image.command_line));
+  set_values(event, prefix + "working_directory", std::move(image.working_directory));
 }
 
-// A parent that has gone or cannot be read is not the same as none: only pid 1 and kernel threads have none.
+// A parent that has gone or cannot be read is not the same as none: only pid 1 and kernel threads have none. One that
+// exec'd an excluded program after its fork excuses no child that it forked as another.
 void set_parent(eql::Event &event, Lineage const &lineage) {
   static constexpr std::string_view kLast[] = {
       "pid", "entity_id", "name", "executable", "args", "command_line", "working_directory"};
-  if (lineage.parent) return set_process(event, *lineage.parent, "process.parent.");
+  if (lineage.parent) {
+    auto image = image_of(*lineage.parent);
+    for (auto const &former : lineage.former_parents) merge(image, image_of(*former));
+    return set_process(event, *lineage.parent, std::move(image), "process.parent.");
+  }
   if (lineage.process.parent_pid == 0) return;
   for (auto const last : kLast) event.set_unreadable("process.parent." + std::string(last));
 }
@@ -192,11 +202,12 @@ bool never_proven(std::string_view field) {
   return field.ends_with(".args") || field.ends_with(".command_line") || field == "user_agent.original";
 }
 
-eql::Event event_of(Lineage const &lineage, AccessRequest const &access, Presented as) {
+eql::Event event_of(Lineage const &lineage, Circumstances const &circumstances, Presented as) {
   eql::Event event;
   event.set("event.kind", "event");
   event.set("host.os.type", "linux");
-  set_process(event, lineage.process, "process.");
+  if (!circumstances.host_id.empty()) event.set("host.id", std::string(circumstances.host_id));
+  set_process(event, lineage.process, image_of(lineage.process), "process.");
   set_parent(event, lineage);
   set_user(event, lineage.process);
   set_place(event, lineage.process);
@@ -204,12 +215,12 @@ eql::Event event_of(Lineage const &lineage, AccessRequest const &access, Present
     case Presented::exec: set_kind(event, "process", "start", "exec"); break;
     case Presented::connection:
       set_kind(event, "network", "start", "connection_attempted");
-      set_destination(event, access.endpoint);
+      set_destination(event, circumstances.endpoint);
       break;
     case Presented::request:
       set_kind(event, "web", "access", "metadata_request");
-      set_destination(event, access.endpoint);
-      set_request(event, access.request);
+      set_destination(event, circumstances.endpoint);
+      if (circumstances.request != nullptr) set_request(event, *circumstances.request);
       break;
   }
   return event;

@@ -17,8 +17,8 @@
 #include <span>
 #include <string_view>
 
-#include "model/decision.hpp"
 #include "model/process.hpp"
+#include "model/request.hpp"
 #include "rules/eql.hpp"
 
 namespace imdsgate {
@@ -35,6 +35,13 @@ std::span<std::string_view const> event_fields();
 // A field whose values are all claimed: naming it in an allow entry grants nothing.
 bool never_proven(std::string_view field);
 
-eql::Event event_of(Lineage const &lineage, AccessRequest const &access, Presented as);
+// What the requester is seen doing. Borrowed for the call.
+struct Circumstances {
+  std::string_view endpoint;                 // "169.254.169.254:80", what the client dialled
+  std::string_view host_id;                  // empty: not known, and then no `host.id`
+  MetadataRequest const *request = nullptr;  // for Presented::request
+};
+
+eql::Event event_of(Lineage const &lineage, Circumstances const &circumstances, Presented as);
 
 }  // namespace imdsgate

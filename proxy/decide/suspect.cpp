@@ -3,7 +3,7 @@
 namespace imdsgate {
 eql::Event const &Suspect::as(Presented what) {
   auto &event = events_[static_cast<std::size_t>(what)];
-  if (!event) event = event_of(*lineage_, *access_, what);
+  if (!event) event = event_of(*lineage_, {access_->endpoint, access_->host_id, &access_->request}, what);
   return *event;
 }
 

@@ -12,10 +12,13 @@
 #include <csignal>
 #include <iostream>
 
+#include "attribute/exec_events.hpp"
+#include "attribute/proc_connector.hpp"
 #include "attribute/prober_client.hpp"
 #include "attribute/sock_diag.hpp"
 #include "gateway/capabilities.hpp"
 #include "gateway/control.hpp"
+#include "gateway/exec_context.hpp"
 #include "gateway/gateway.hpp"
 #include "gateway/instance_lock.hpp"
 #include "gateway/interception.hpp"
@@ -48,12 +51,14 @@ std::optional<uid_t> peer_uid(int fd) {
 
 class Daemon {
  public:
-  Daemon(RunOptions const &options, Configuration configuration, InstanceLock lock);
+  // `connector`: the host's exec events, or why there are none.
+  Daemon(RunOptions const &options, Configuration configuration, InstanceLock lock, Result<ConnectorSocket> connector);
   Result<void> start_up();
   int run();
 
  private:
   Result<void> open_parts();
+  Result<void> open_exec_events();
   Result<void> open_control_and_metrics();
   asio::awaitable<void> serve_signals();
   asio::awaitable<void> tick();
@@ -64,6 +69,7 @@ class Daemon {
   void announce(Lifecycle what, bool alert, std::string message, std::optional<ControlPeer> peer = std::nullopt,
                 std::map<std::string, std::string> details = {});
   void refresh_metrics();
+  void say_what_was_lost();
   std::string mode_source() const { return options_.mode ? "--mode" : "the configuration file"; }
 
   RunOptions const options_;
@@ -77,6 +83,11 @@ class Daemon {
   Metrics metrics_{IMDSGATE_VERSION};
   std::unique_ptr<Reporter> reporter_;
   std::unique_ptr<ProberClient> prober_;
+  Result<ConnectorSocket> connector_;
+  std::string exec_events_ = "none";        // for people: where they come from
+  std::unique_ptr<ExecEvents> exec_source_;  // nullptr: the kernel tells of none here
+  std::optional<ExecContext> execs_;
+  std::uint64_t execs_lost_ = 0;  // spans of time, since that was said last
   std::optional<SockDiag> sock_diag_;
   std::optional<Gateway> gateway_;
   std::optional<Interception> interception_;
@@ -88,17 +99,19 @@ class Daemon {
   std::chrono::system_clock::time_point const started_ = std::chrono::system_clock::now();
 };
 
-Daemon::Daemon(RunOptions const &options, Configuration configuration, InstanceLock lock)
+Daemon::Daemon(RunOptions const &options, Configuration configuration, InstanceLock lock,
+               Result<ConnectorSocket> connector)
     : options_(options),
       lock_(std::move(lock)),
       settings_(std::move(configuration.settings)),
-      policies_(std::move(configuration.policies)) {
+      policies_(std::move(configuration.policies)),
+      connector_(std::move(connector)) {
   if (options_.mode) settings_.mode = *options_.mode;
 }
 
 Result<void> Daemon::start_up() {
   if (auto opened = open_parts(); !opened) return opened;
-  Gateway::Parts parts{loop_, *prober_, *reporter_, metrics_, {}, {}, {}};
+  Gateway::Parts parts{loop_, *prober_, *execs_, *reporter_, metrics_, {}, {}, {}};
   parts.client_uid = [this](Flow const &flow) -> std::optional<uid_t> {
     if (flow.transport == Transport::unix_socket) return peer_uid(flow.unix_fd);
     auto const socket = sock_diag_->find_tcp(flow.client, flow.original);
@@ -138,12 +151,42 @@ Result<void> Daemon::open_parts() {
       asio::co_spawn(loop_, stop(), asio::detached);
     }
   });
+  if (auto opened = open_exec_events(); !opened) return opened;
+  execs_.emplace(exec_source_.get(), host->id);
   if (auto alone = look_for_foreign_rules(settings_); !alone) return alone;
   if (auto dropped = drop_prober_capabilities(); !dropped) return dropped;
   worker_.emplace(1);
   auto reporter = Reporter::open(sink_options(settings_.sinks), std::move(host.value()), metrics_);
   if (!reporter) return reporter.error();
   reporter_ = std::move(reporter.value());
+  return {};
+}
+
+// Without them the daemon runs all the same: sequences are then joined through the requester's own exec alone.
+Result<void> Daemon::open_exec_events() {
+  if (!connector_) {
+    exec_events_ = "none: " + connector_.error().detail;
+    return {};
+  }
+  exec_events_ = "proc_connector";
+  if (auto const &finding = connector_->finding) std::cerr << "imdsgate: exec events: " << *finding << '\n';
+  ExecEventsOptions options;
+  options.request = [this](std::span<int const> fds, std::function<void(NewWorker)> made) {
+    return prober_->request_tracker(fds, std::move(made));
+  };
+  options.kill = [this](pid_t tracker) { prober_->kill_tracker(tracker); };
+  auto opened = ExecEvents::open(loop_.get_executor(), std::move(connector_->socket), std::move(options));
+  if (!opened) return opened.error();
+  exec_source_ = std::move(opened.value());
+  exec_source_->on_lost = [this](LostRecord const &lost) {
+    metrics_.count_exec_events_lost(std::max<std::uint64_t>(lost.events, 1));
+    ++execs_lost_;
+  };
+  exec_source_->on_replaced = [this](std::string const &why) {
+    metrics_.count_prober_replaced();
+    announce(Lifecycle::prober_replaced, false, why);
+  };
+  exec_source_->start();
   return {};
 }
 
@@ -174,7 +217,7 @@ int Daemon::run() {
   asio::co_spawn(loop_, interception_->watch(), asio::detached);
   asio::co_spawn(loop_, tick(), asio::detached);
   announce(Lifecycle::started, false, "imdsgate " IMDSGATE_VERSION " started", std::nullopt,
-           {{"version", IMDSGATE_VERSION}, {"attribution_tier", "sock_diag"}});
+           {{"version", IMDSGATE_VERSION}, {"attribution_tier", "sock_diag"}, {"exec_events", exec_events_}});
   ::sd_notify(0, "READY=1");
   loop_.run();
   // A session that did not end in spite of everything refers to the gateway: leave its memory to the kernel.
@@ -216,6 +259,7 @@ asio::awaitable<void> Daemon::stop() {
   control_->close();
   if (metrics_listener_) metrics_listener_->close();
   tick_timer_.cancel();
+  if (exec_source_) exec_source_->close();
   prober_->close();
   loop_.stop();
 }
@@ -226,7 +270,16 @@ asio::awaitable<void> Daemon::tick() {
     auto [code] = co_await tick_timer_.async_wait(kWait);
     if (code) co_return;
     refresh_metrics();
+    say_what_was_lost();
   }
+}
+
+// Once a second at most: a host that loses one span loses many.
+void Daemon::say_what_was_lost() {
+  if (execs_lost_ == 0) return;
+  announce(Lifecycle::exec_events_lost, true,
+           "exec events were lost in " + std::to_string(std::exchange(execs_lost_, 0)) +
+               " spans of time: whether a sequence rule matches was not known then");
 }
 
 void Daemon::refresh_metrics() {
@@ -300,6 +353,7 @@ json::object Daemon::status() const {
   reply["redirect"] = interception_->redirecting();
   reply["fence"] = interception_->fenced();
   reply["attribution"] = "sock_diag";
+  reply["exec_events"] = exec_events_;
   reply["listening"] = json::value_from(interception_->listening());
   reply["connections"] = gateway_->sessions();
   reply["upstream_connections"] = gateway_->pool().open();
@@ -341,6 +395,7 @@ int run_daemon(RunOptions const &options) {
   };
   auto lock = InstanceLock::take(configuration.settings.control_socket);
   if (!lock) return fail(lock.error().detail);
+  auto connector = open_proc_connector();  // where the daemon was started: another network namespace has none
   if (options.netns) {
     if (auto entered = enter_network_namespace(*options.netns); !entered) return fail(entered.error().detail);
   }
@@ -350,7 +405,7 @@ int run_daemon(RunOptions const &options) {
   }
   std::signal(SIGPIPE, SIG_IGN);
   raise_descriptor_limit();
-  Daemon daemon(options, std::move(configuration), std::move(lock.value()));
+  Daemon daemon(options, std::move(configuration), std::move(lock.value()), std::move(connector));
   if (auto started = daemon.start_up(); !started) return fail(started.error().detail);
   return daemon.run();
 }

@@ -31,11 +31,14 @@ Gateway::Gateway(Parts parts, Settings const &settings, PolicySet policies)
       idle_timeout_(settings.idle_timeout),
       pool_(parts_.loop.get_executor(), upstream_of(settings)),
       admission_(caps_of(settings.limits)),
-      last_session_ended_(parts_.loop) {}
+      last_session_ended_(parts_.loop) {
+  parts_.execs.use(policies_.of(mode_)->rules);
+}
 
 void Gateway::reload(Settings const &settings, PolicySet policies) {
   mode_ = settings.mode;
   policies_ = std::move(policies);
+  parts_.execs.use(policies_.of(mode_)->rules);
   limits_ = settings.limits;
   idle_timeout_ = settings.idle_timeout;
   pool_.set_options(upstream_of(settings));

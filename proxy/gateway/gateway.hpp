@@ -12,6 +12,7 @@
 #include "attribute/attributor.hpp"
 #include "decide/policy.hpp"
 #include "gateway/admission.hpp"
+#include "gateway/exec_context.hpp"
 #include "gateway/settings.hpp"
 #include "intercept/listener.hpp"
 #include "intercept/local_addresses.hpp"
@@ -25,6 +26,7 @@ class Gateway {
   struct Parts {
     boost::asio::io_context &loop;
     Attributor &attributor;
+    ExecContext &execs;
     EventSink &sink;
     Metrics &metrics;
     // A connection of our own came back to our listener: the redirect loops (facts §1, CONNMARK --restore-mark).

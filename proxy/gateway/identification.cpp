@@ -1,5 +1,6 @@
 #include "gateway/identification.hpp"
 
+#include <algorithm>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -8,18 +9,53 @@ namespace imdsgate {
 
 namespace asio = boost::asio;
 
-Identification::Identification(Attributor &attributor, Metrics &metrics, Flow flow, asio::any_io_executor executor)
-    : attributor_(attributor),
-      metrics_(metrics),
+namespace {
+constexpr auto kSettleWithin = std::chrono::milliseconds(100);
+
+bool exec_since(ExecContext const &execs, Attribution const &who, MonotonicTime accepted) {
+  return std::ranges::any_of(
+      who.holders, [&](LineagePtr const &holder) { return execs.has_exec_after(holder->process, accepted); });
+}
+}  // namespace
+
+Identification::Identification(Sources sources, Flow flow, asio::any_io_executor executor)
+    : sources_(sources),
       flow_(std::move(flow)),
-      settled_(std::move(executor), asio::steady_timer::time_point::max()) {}
+      settled_(std::move(executor), asio::steady_timer::time_point::max()) {
+  if (sources_.execs.rules().any()) arrival_.emplace(sources_.execs.rules(), accepted_);
+}
 
 asio::awaitable<AttributionResult> Identification::look() {
   auto const before = std::chrono::steady_clock::now();
-  auto result = co_await attributor_.attribute(flow_);
+  auto result = co_await sources_.attributor.attribute(flow_);
   auto const method = flow_.transport == Transport::tcp ? Attribution::Method::sock_diag : Attribution::Method::peercred;
-  metrics_.observe_attribution(method, std::chrono::steady_clock::now() - before);
+  sources_.metrics.observe_attribution(method, std::chrono::steady_clock::now() - before);
+  auto const deadline = std::chrono::steady_clock::now() + kSettleWithin;
+  bool const settled = co_await sources_.execs.settled(deadline);
+  if (result && exec_since(sources_.execs, *result, accepted_.at)) {
+    result = Unattributed{Reason::holder_uncertain, "a holder has exec'd since it connected"};
+  }
+  if (result && arrival_) evaluate(*result, settled);
+  arrival_.reset();
   co_return result;
+}
+
+void Identification::evaluate(Attribution const &who, bool settled) {
+  auto &execs = sources_.execs;
+  std::string const endpoint = flow_.original.to_string();
+  sequences_ = execs.rules().connected(accepted_, with_execs(who), endpoint);
+  execs_lost_ = !settled || execs.may_miss(who, accepted_.at);
+}
+
+// The same processes are looked up once: an exec in between would have ended their being named.
+Attribution Identification::with_execs(Attribution const &who) {
+  Attribution result = who;
+  if (who.holders != looked_up_) {
+    looked_up_ = with_execs_ = who.holders;
+    for (auto &holder : with_execs_) holder = sources_.execs.with_exec(holder);
+  }
+  result.holders = with_execs_;
+  return result;
 }
 
 void Identification::look_at_accept(std::function<void()> on_done) {
@@ -44,6 +80,7 @@ asio::awaitable<AttributionResult> Identification::look_at_request() {
   auto now = co_await look();
   if (!at_accept_) {
     at_accept_ = now;
+    if (now) now = with_execs(*now);
     co_return now;
   }
   if (!now) co_return now;
@@ -53,7 +90,7 @@ asio::awaitable<AttributionResult> Identification::look_at_request() {
   if (!same_holders(at_accept_->value(), now.value())) {
     co_return Unattributed{Reason::holder_uncertain, "the holders at accept and at the request differ"};
   }
-  co_return now;
+  co_return with_execs(*now);
 }
 
 }  // namespace imdsgate

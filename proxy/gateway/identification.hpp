@@ -1,5 +1,6 @@
-// Attribution over the life of one connection. Without kernel exec events a name is given only when who held the socket
-// at accept and who holds it at the request are the same (design §4).
+// Attribution over the life of one connection, and what its sequence rules made of it. A name is given only when who held
+// the socket at accept and who holds it at the request are the same, and none of them is known to have exec'd in between
+// (design §4).
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
@@ -7,13 +8,19 @@
 #include <optional>
 
 #include "attribute/attributor.hpp"
+#include "gateway/exec_context.hpp"
 #include "report/metrics.hpp"
 
 namespace imdsgate {
 
 class Identification {
  public:
-  Identification(Attributor &attributor, Metrics &metrics, Flow flow, boost::asio::any_io_executor executor);
+  struct Sources {
+    Attributor &attributor;
+    ExecContext &execs;
+    Metrics &metrics;
+  };
+  Identification(Sources sources, Flow flow, boost::asio::any_io_executor executor);
 
   // Starts the look at accept, which goes on while the request is read. on_done runs when it is there.
   void look_at_accept(std::function<void()> on_done);
@@ -24,12 +31,23 @@ class Identification {
   // What is known without asking again, for refusals: nullopt while the first look is under way or was not taken.
   std::optional<AttributionResult> const &at_accept() const { return at_accept_; }
 
+  // What the connection completed, and whether an exec may be missing that would have made it complete more. Of the
+  // first look that named somebody.
+  std::vector<SequenceMatchPtr> const &sequences() const { return sequences_; }
+  bool execs_lost() const { return execs_lost_; }
+
  private:
   boost::asio::awaitable<AttributionResult> look();
+  void evaluate(Attribution const &who, bool settled);
+  Attribution with_execs(Attribution const &who);
 
-  Attributor &attributor_;
-  Metrics &metrics_;
+  Sources const sources_;
   Flow const flow_;
+  LiveRules::Moment const accepted_ = ExecContext::moment(MonotonicTime::clock::now());
+  std::optional<LiveRules::Arrival> arrival_;  // until the connection was evaluated
+  std::vector<SequenceMatchPtr> sequences_;
+  bool execs_lost_ = false;
+  std::vector<LineagePtr> looked_up_, with_execs_;  // holders, and the same with what exec events recorded
   boost::asio::steady_timer settled_;  // cancelled when the look at accept ends: an event to wait for
   bool looking_ = false;
   std::optional<AttributionResult> at_accept_;

@@ -33,6 +33,7 @@ class Session {
   asio::awaitable<bool> wait_for_bytes();
   asio::awaitable<Next> serve_one();
   asio::awaitable<Next> decide_and_act(RequestParser &parser, Gateway::Snapshot snapshot, AttributionResult who);
+  Decision decide_on(Policy const &policy, RequestEvent const &event);
   asio::awaitable<Next> forward_request(RequestParser &parser, RequestEvent &event);
   asio::awaitable<void> answer(RequestEvent const &event, std::string_view reason, std::string const &method);
   asio::awaitable<Next> refuse(RequestParser &parser, Reason reason, std::string detail = {});
@@ -56,7 +57,8 @@ Session::Session(Gateway &gateway, Connection client, Flow flow, Admission::Tick
       client_(std::move(client)),
       flow_(std::move(flow)),
       ticket_(std::move(ticket)),
-      identification_(gateway.parts().attributor, gateway.parts().metrics, flow_, client_.socket().get_executor()),
+      identification_({gateway.parts().attributor, gateway.parts().execs, gateway.parts().metrics}, flow_,
+                      client_.socket().get_executor()),
       watchdog_(client_.socket().get_executor(),
                 [this] {
                   boost::system::error_code ignored;
@@ -132,10 +134,7 @@ asio::awaitable<Session::Next> Session::decide_and_act(RequestParser &parser, Ga
     event.unattributed = who.error().reason;
     event.failure_detail = who.error().detail;
   }
-  std::string const endpoint = flow_.original.to_string();
-  AccessRequest const access{*event.request, event.attribution ? &*event.attribution : nullptr, event.unattributed,
-                             endpoint, event.time};
-  event.decision = decide(*snapshot.policy, access);
+  event.decision = decide_on(*snapshot.policy, event);
   event.action = enforce(event.decision, snapshot.mode);
 
   Next next = Next::none;
@@ -152,6 +151,23 @@ asio::awaitable<Session::Next> Session::decide_and_act(RequestParser &parser, Ga
   }
   report(event);
   co_return gateway_.draining() ? Next::none : next;
+}
+
+Decision Session::decide_on(Policy const &policy, RequestEvent const &event) {
+  std::string const endpoint = flow_.original.to_string();
+  AccessRequest access{*event.request, event.attribution ? &*event.attribution : nullptr, event.unattributed, endpoint,
+                       event.time};
+  auto &execs = gateway_.parts().execs;
+  std::vector<SequenceMatchPtr> sequences = identification_.sequences();
+  if (event.attribution && execs.rules().take_requests()) {
+    auto const now = ExecContext::moment(Clock::now());
+    auto completed = execs.rules().requested(now, *event.attribution, endpoint, *event.request);
+    sequences.insert(sequences.begin(), completed.begin(), completed.end());
+  }
+  access.host_id = execs.host_id();
+  access.sequences = sequences;
+  access.execs_lost = identification_.execs_lost();
+  return decide(policy, access);
 }
 
 asio::awaitable<Session::Next> Session::forward_request(RequestParser &parser, RequestEvent &event) {

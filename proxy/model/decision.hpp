@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -21,6 +22,23 @@ std::string_view to_string(Mode);
 std::string_view to_string(Verdict);
 std::string_view to_string(Action);
 
+// One event of a sequence that was completed.
+struct SequenceEvent {
+  std::chrono::system_clock::time_point time;
+  std::string_view category;  // ECS event.category: "process", "network" or "web"
+  std::string_view action;    // ECS event.action
+  LineagePtr who;
+};
+
+// A sequence rule that a connection, or a request on it, completed.
+struct SequenceMatch {
+  std::shared_ptr<RuleInfo const> rule;  // in truth a rules/rule.hpp Rule
+  bool self = false;                     // through the requester's own exec; false: through a sibling's
+  std::size_t holder = 0;                // index into Attribution::holders
+  std::vector<SequenceEvent> events;     // in order
+};
+using SequenceMatchPtr = std::shared_ptr<SequenceMatch const>;
+
 // One thing that applied. Exactly one of `rule` and `reason` is set, or neither for a grant.
 struct Finding {
   Verdict verdict = Verdict::allow;
@@ -28,6 +46,7 @@ struct Finding {
   std::shared_ptr<RuleInfo const> rule;  // in truth a rules/rule.hpp Rule
   std::optional<Reason> reason;
   std::size_t holder = 0;  // index into Attribution::holders it is about
+  SequenceMatchPtr sequence;  // of a rule that is one
 };
 
 struct Decision {
@@ -45,6 +64,10 @@ struct AccessRequest {
   std::optional<Reason> unattributed;
   std::string_view endpoint;  // "169.254.169.254:80", what the client dialled
   std::chrono::system_clock::time_point now;
+  std::string_view host_id = {};
+  // What this connection and this request completed, a rule's match through the requester itself first.
+  std::span<SequenceMatchPtr const> sequences = {};
+  bool execs_lost = false;  // exec events are missing within a sequence rule's reach: no match is not known
 };
 
 }  // namespace imdsgate

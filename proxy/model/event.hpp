@@ -53,7 +53,8 @@ enum class Lifecycle {
   self_loop,
   armed,
   disarmed,
-  prober_replaced
+  prober_replaced,
+  exec_events_lost
 };
 
 struct LifecycleEvent {

@@ -47,6 +47,7 @@ enum class Reason {
   class_default,
   imdsv1,
   unattributed,
+  exec_events_lost,
   // the connection
   not_redirected,
   not_local,

@@ -121,20 +121,35 @@ void write_verdict(JsonWriter &json, RequestEvent const &event) {
   if (!name.empty()) json.member("reason", name);
   if (!event.decision.findings.empty()) {
     json.key("reasons").begin_array();
-    bool rule = false;
+    bool rule = false, self = false;
     for (auto const &finding : event.decision.findings) {
       json.begin_object()
           .member("name", finding.name)
           .member("verdict", to_string(finding.verdict))
           .end_object();
       rule = rule || finding.rule;
+      self = self || (finding.rule && (!finding.sequence || finding.sequence->self));
     }
     json.end_array();
-    if (rule) json.member("rule_match", "self");
+    if (rule) json.member("rule_match", self ? "self" : "sibling");
   }
   if (event.decision.grant) json.member("grant", *event.decision.grant);
   if (event.failure) json.member("failure", name_of(*event.failure));
   if (event.partial) json.member("partial", true);
+}
+
+// What the alert is about, one event after the other: of a sibling's exec nothing else in the line speaks.
+void write_sequence(JsonWriter &json, RequestEvent const &event) {
+  Finding const *finding = alert_finding(event.decision);
+  if (finding == nullptr || !finding->sequence) return;
+  json.key("sequence").begin_array();
+  for (auto const &each : finding->sequence->events) {
+    json.begin_object().member("@timestamp", timestamp(each.time));
+    json.key("event").begin_object().member("category", each.category).member("action", each.action).end_object();
+    if (each.who) write_process_fields(json, *each.who);
+    json.end_object();
+  }
+  json.end_array();
 }
 
 void write_own_fields(JsonWriter &json, RequestEvent const &event, EventKind kind) {
@@ -148,6 +163,7 @@ void write_own_fields(JsonWriter &json, RequestEvent const &event, EventKind kin
   if (event.flow.transport == Transport::unix_socket) json.member("listener", "unix");
   if (kind == EventKind::alert && !event.id.empty()) json.member("request_event_id", event.id);
   write_attribution(json, event);
+  if (kind == EventKind::alert) write_sequence(json, event);
   if (Lineage const *lineage = requester(event)) write_own_process_fields(json, *lineage);
   json.end_object();
 }

@@ -17,6 +17,7 @@ std::string_view event_type(Lifecycle what) {
     case Lifecycle::disarmed:
     case Lifecycle::prober_replaced: return "change";
     case Lifecycle::reload_failed:
+    case Lifecycle::exec_events_lost:
     case Lifecycle::self_loop: return "error";
     case Lifecycle::suppressed: return "info";
   }
@@ -27,6 +28,7 @@ std::string_view event_category(Lifecycle what) {
   switch (what) {
     case Lifecycle::started:
     case Lifecycle::stopped:
+    case Lifecycle::exec_events_lost:
     case Lifecycle::prober_replaced: return "process";
     case Lifecycle::mode_changed:
     case Lifecycle::reloaded:
@@ -41,7 +43,8 @@ std::string_view event_category(Lifecycle what) {
 }
 
 bool failed(Lifecycle what) {
-  return what == Lifecycle::reload_failed || what == Lifecycle::drift || what == Lifecycle::self_loop;
+  return what == Lifecycle::reload_failed || what == Lifecycle::drift || what == Lifecycle::self_loop ||
+         what == Lifecycle::exec_events_lost;
 }
 
 void write_event_fields(JsonWriter &json, LifecycleEvent const &event) {

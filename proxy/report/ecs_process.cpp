@@ -82,22 +82,11 @@ void write_strings(JsonWriter &json, std::string_view name, std::vector<std::str
   json.end_array();
 }
 
-void add_distinct(std::vector<std::string> &texts, std::string_view text) {
-  if (!text.empty() && std::ranges::find(texts, text) == texts.end()) texts.emplace_back(text);
-}
-
 // Everything the process goes by, proven or not (design §4).
 void write_claimed_process(JsonWriter &json, std::string_view name, Process const &process) {
-  std::vector<std::string> names, executables;
-  if (process.executable) {
-    add_distinct(names, basename(process.executable->path));
-    add_distinct(executables, process.executable->path);
-  }
-  add_distinct(names, process.comm);
-  if (!process.args.empty()) {
-    auto const argv0 = redact_text(process.args.front());
-    add_distinct(names, basename(argv0));
-    if (argv0.find('/') != std::string::npos) add_distinct(executables, argv0);
+  auto names = claimed_names(process), executables = claimed_executables(process);
+  for (auto *texts : {&names, &executables}) {
+    for (auto &text : *texts) text = redact_text(text);
   }
   if (names.empty() && executables.empty()) return;
   json.key(name).begin_object();

@@ -22,6 +22,9 @@ struct Rule : RuleInfo {
   enum class BlockOn { self, any } block_on = BlockOn::self;
   eql::RuleQuery query;
   std::string query_text;
+
+  // nullptr: an event query.
+  eql::Sequence const *sequence() const { return std::get_if<eql::Sequence>(&query); }
 };
 
 struct RuleFile {

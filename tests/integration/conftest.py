@@ -43,7 +43,7 @@ def gateways():
     """gateway(mode, service="--provider gce", lab=None, **configuration): running, in a lab of its own unless one is given."""
     started: list[Gateway] = []
     with labs() as make:
-        def start(mode: str = "audit", service: str = "", lab: Lab | None = None, before=None, **configuration) -> Gateway:
+        def start(mode: str = "audit", service: str = "", lab: Lab | None = None, before=None, outside: bool = False, **configuration) -> Gateway:
             if not (BINARY and os.access(BINARY, os.X_OK)):
                 pytest.fail("IMDSGATE_BINARY is not the program")
             if lab is None:
@@ -52,7 +52,7 @@ def gateways():
             if before:
                 before(lab)
             started.append(Gateway(lab, mode, **configuration))
-            return started[-1].start()
+            return started[-1].start(outside=outside)
         try:
             yield start
         finally:

@@ -66,12 +66,14 @@ class Gateway:
         text = json.dumps({key: value for key, value in self.settings.items() if value is not None}, indent=1)
         self.config.write_text(re.sub(r'"(\d+(?:ms|s|m|h|d|KiB|MiB))"', r"\1", text) + "\n")
 
-    def start(self, ready: bool = True, by: tuple = ()) -> "Gateway":
+    def start(self, ready: bool = True, by: tuple = (), outside: bool = False) -> "Gateway":
+        """`outside`: from the machine's own network with --netns, where the kernel tells of execs."""
         path = self.lab.directory / f"notify-{os.urandom(4).hex()}"
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
             notify.bind(str(path))
             path.chmod(0o666)  # whoever the daemon runs as
-            command = self.lab.command([*by, BINARY, "run", "--config", self.config], cgroup="daemon")
+            netns = ["--netns", self.lab.name] if outside else []
+            command = self.lab.command([*by, BINARY, "run", "--config", self.config, *netns], cgroup="daemon", outside=outside)
             with open(self.errors, "ab") as errors:
                 self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=errors, stderr=errors, cwd="/",
                                                 env={**ENVIRONMENT, "NOTIFY_SOCKET": str(path)})

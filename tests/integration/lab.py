@@ -42,8 +42,9 @@ class Lab:
     def down(self) -> None:
         self._script("down", self.name)
 
-    def command(self, command: list, user: int | str | None = None, cgroup: str | None = None, cloud: bool = False) -> list[str]:
-        options = ["--cloud"] if cloud else []
+    def command(self, command: list, user: int | str | None = None, cgroup: str | None = None, cloud: bool = False,
+                outside: bool = False) -> list[str]:
+        options = ["--cloud"] if cloud else ["--outside"] if outside else []
         options += ["--user", str(user)] if user is not None else []
         options += ["--cgroup", cgroup] if cgroup else []
         return [str(SCRIPT), "exec", self.name, *options, "--", *map(str, command)]

@@ -19,8 +19,7 @@ class EventOf : public testing::Test {
     request_.path = "/latest/user-data";
     request_.method = "GET";
     request_.user_agent = "x/1";
-    AccessRequest const access{request_, nullptr, std::nullopt, endpoint, {}};
-    return event_of(lineage, access, as);
+    return event_of(lineage, {endpoint, "host-1", &request_}, as);
   }
   static eql::Values values(eql::Event const &event, std::string_view field) {
     auto const *found = event.find(field);

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "decide/decide.hpp"
+#include "decide/live_rules.hpp"
 #include "model/embedded.hpp"
 #include "unit/decide/requests.hpp"
 
@@ -224,9 +225,13 @@ struct Case {
   }
 
   Decision decided(Policy const &policy) const {
-    AccessRequest const access{request, attribution ? &*attribution : nullptr, unattributed,
-                               "169.254.169.254:80",
-                               std::chrono::system_clock::time_point(std::chrono::seconds(1'800'000'000))};
+    AccessRequest access{request, attribution ? &*attribution : nullptr, unattributed, "169.254.169.254:80",
+                         std::chrono::system_clock::time_point(std::chrono::seconds(1'800'000'000))};
+    LiveRules rules("host-1");
+    rules.use(policy.rules, {});
+    std::vector<SequenceMatchPtr> sequences;
+    if (attribution) sequences = rules.connected({{}, access.now}, *attribution, access.endpoint);
+    access.sequences = sequences;
     return decide(policy, access);
   }
 };

@@ -23,7 +23,8 @@ Answer identify(std::deque<AttributionResult> answers, bool look_at_accept, int 
   boost::asio::io_context loop{1};
   FakeAttributor attributor(std::move(answers));
   Metrics metrics("x");
-  Identification identification(attributor, metrics, Flow{}, loop.get_executor());
+  ExecContext execs(nullptr, "host-1");
+  Identification identification({attributor, execs, metrics}, Flow{}, loop.get_executor());
   Answer answer;
   auto const body = [&]() -> boost::asio::awaitable<void> {
     if (look_at_accept)
@@ -94,7 +95,8 @@ TEST(Identification, AnAttributorThatThrowsNamesNobody) {
   boost::asio::io_context loop{1};
   Throwing attributor;
   Metrics metrics("x");
-  Identification identification(attributor, metrics, Flow{}, loop.get_executor());
+  ExecContext execs(nullptr, "host-1");
+  Identification identification({attributor, execs, metrics}, Flow{}, loop.get_executor());
   identification.look_at_accept([] {});
   loop.run_for(std::chrono::seconds(10));
   ASSERT_TRUE(identification.at_accept());

@@ -63,7 +63,7 @@ class SessionTest : public testing::Test {
     attributor_.emplace(std::move(who));
     auto const uid = [](Flow const &) -> std::optional<uid_t> { return 1000; };
     auto const alive = [](Flow const &) { return true; };
-    Gateway::Parts parts{loop_, *attributor_, sink_, metrics_, [](Flow const &) {}, uid, alive};
+    Gateway::Parts parts{loop_, *attributor_, execs_, sink_, metrics_, [](Flow const &) {}, uid, alive};
     gateway_.emplace(std::move(parts), settings_, build_policies(choices));
     auto const listener = std::move(Listener::open_unix(loop_.get_executor(), path_).value());
     boost::asio::co_spawn(loop_, gateway_->accept_from(*listener), boost::asio::detached);
@@ -102,6 +102,7 @@ class SessionTest : public testing::Test {
   boost::asio::io_context loop_{1};
   CollectingSink sink_;
   Metrics metrics_{"x"};
+  ExecContext execs_{nullptr, "host-1"};
   Settings settings_;
   std::optional<FakeAttributor> attributor_;
   std::optional<Gateway> gateway_;

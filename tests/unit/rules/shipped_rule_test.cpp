@@ -68,7 +68,11 @@ std::vector<List> const kLists = {
     {"process.command_line",
      false,
      {{"*169.254.169.254*", "agent http://169.254.169.254/latest"},
-      {"*fd00:ec2::254*", "agent http://[FD00:EC2::254]/latest"}}},
+      {"*fd00:ec2::254*", "agent http://[FD00:EC2::254]/latest"},
+      {"*169.254.170.2*", "agent http://169.254.170.2/v2/credentials/x"},
+      {"*fd00:ec2::23*", "agent http://[fd00:ec2::23]/v1/credentials"},
+      {"*fd20:ce::254*", "agent http://[fd20:ce::254]/computeMetadata/v1/"},
+      {"*168.63.129.16*", "agent http://168.63.129.16/?comp=versions"}}},
     {"process.working_directory",
      true,
      {{"/opt/rapid7*", "/opt/rapid7/ir_agent"},
@@ -127,6 +131,11 @@ Event suspect() {
   return event;
 }
 
+// The sequence's first term, which holds every criterion.
+eql::Query const &exec_stage(Rule const &rule) {
+  return rule.sequence()->stages.at(0).query;
+}
+
 // The query with every pattern of `patterns` made one that fits nothing.
 eql::Query without(std::string text, std::vector<std::string> const &patterns) {
   for (std::string const &pattern : patterns) {
@@ -137,9 +146,9 @@ eql::Query without(std::string text, std::vector<std::string> const &patterns) {
     EXPECT_EQ(text.find(quoted, at + 1), std::string::npos) << pattern << " stands in two places";
     text.replace(at, quoted.size(), "\"\\u{01}nothing\"");
   }
-  auto result = eql::compile_query(text, {"q", 1, 1, 0, {}});
-  EXPECT_TRUE(std::holds_alternative<eql::Query>(result));
-  return std::get<eql::Query>(result);
+  auto result = eql::compile_rule_query(text, {"q", 1, 1, 0, {}});
+  EXPECT_TRUE(std::holds_alternative<eql::RuleQuery>(result));
+  return std::get<eql::Sequence>(std::get<eql::RuleQuery>(result)).stages.at(0).query;
 }
 
 void collect(eql::Node const &node, bool negated,
@@ -159,9 +168,9 @@ void collect(eql::Node const &node, bool negated,
 TEST(ShippedRule, ListsExactlyThePublishedCriteria) {
   auto const rule = shipped();
   ASSERT_TRUE(rule);
-  auto const parsed = eql::parse_event_query(rule->query_text);
+  auto const parsed = eql::parse_query(rule->query_text);
   std::map<std::pair<std::string, bool>, std::vector<std::string>> found;
-  collect(*std::get<eql::EventQuery>(parsed).where, false, found);
+  collect(*std::get<eql::SequenceQuery>(parsed).stages.at(0).query.where, false, found);
   EXPECT_EQ(found.size(), kLists.size());
   std::vector<std::size_t> counts;
   for (List const &list : kLists) {
@@ -171,19 +180,58 @@ TEST(ShippedRule, ListsExactlyThePublishedCriteria) {
     counts.push_back(patterns.size());
   }
   EXPECT_EQ(counts,
-            (std::vector<std::size_t>{19, 13, 2, 7, 2, 3}));  // 2: the one term, in both address families
+            (std::vector<std::size_t>{19, 13, 6, 7, 2, 3}));  // 6: the one term, for every guarded address
+}
+
+TEST(ShippedRule, JoinsAnExecAndAConnectionAsPublished) {
+  auto const rule = shipped();
+  ASSERT_TRUE(rule && rule->sequence());
+  auto const &sequence = *rule->sequence();
+  ASSERT_EQ(sequence.stages.size(), 2u);
+  EXPECT_EQ(sequence.maxspan, 1000);
+  EXPECT_FALSE(sequence.until);
+  for (auto const &stage : sequence.stages) {
+    ASSERT_EQ(stage.keys.size(), 2u);
+    EXPECT_EQ(stage.keys[0].name, "host.id");
+    EXPECT_EQ(stage.keys[1].name, "process.parent.entity_id");
+    EXPECT_FALSE(stage.keys[0].optional || stage.keys[1].optional);
+  }
+  EXPECT_EQ(sequence.stages[0].query.category, "process");
+  EXPECT_EQ(sequence.stages[1].query.category, "network");
+}
+
+TEST(ShippedRule, NamesEveryGuardedAddress) {
+  auto const rule = shipped();
+  ASSERT_TRUE(rule && rule->sequence());
+  for (char const *const address : {"169.254.169.254", "::ffff:169.254.169.254", "fd00:ec2::254", "FD00:EC2:0::254",
+                                    "169.254.170.2", "169.254.170.23", "fd00:ec2::23", "fd20:ce::254", "168.63.129.16"}) {
+    Event connection;
+    connection.category = "network";
+    connection.set("host.os.type", "linux");
+    connection.set("event.action", "connection_attempted");
+    connection.set("destination.ip", address);
+    EXPECT_TRUE(matches(rule->sequence()->stages.at(1).query, connection, View::by_polarity)) << address;
+    connection.set("event.action", "connection_accepted");
+    EXPECT_FALSE(matches(rule->sequence()->stages.at(1).query, connection, View::by_polarity));
+  }
+  Event other;
+  other.category = "network";
+  other.set("host.os.type", "linux");
+  other.set("event.action", "connection_attempted");
+  other.set("destination.ip", "169.254.169.253");
+  EXPECT_FALSE(matches(rule->sequence()->stages.at(1).query, other, View::by_polarity));
 }
 
 TEST(ShippedRule, EachCriterionDecidesAlone) {
   auto const rule = shipped();
   ASSERT_TRUE(rule);
-  EXPECT_FALSE(matches(std::get<eql::Query>(rule->query), harmless(), View::by_polarity));
-  EXPECT_TRUE(matches(std::get<eql::Query>(rule->query), suspect(), View::by_polarity));
+  EXPECT_FALSE(matches(exec_stage(*rule), harmless(), View::by_polarity));
+  EXPECT_TRUE(matches(exec_stage(*rule), suspect(), View::by_polarity));
   for (List const &list : kLists) {
     for (Criterion const &criterion : list.criteria) {
       Event event = list.exclusion ? suspect() : harmless();
       event.set(list.field, criterion.value);
-      EXPECT_EQ(matches(std::get<eql::Query>(rule->query), event, View::by_polarity), !list.exclusion)
+      EXPECT_EQ(matches(exec_stage(*rule), event, View::by_polarity), !list.exclusion)
           << criterion.pattern;
 
       std::vector<std::string> others;
@@ -209,7 +257,7 @@ TEST(ShippedRule, ExclusionsHoldForEveryCriterion) {
       Event event = harmless();
       event.set(list.field, criterion.value);
       event.set("process.working_directory", "/opt/rapid7/ir_agent");
-      EXPECT_FALSE(matches(std::get<eql::Query>(rule->query), event, View::by_polarity)) << criterion.pattern;
+      EXPECT_FALSE(matches(exec_stage(*rule), event, View::by_polarity)) << criterion.pattern;
     }
   }
 }
@@ -223,14 +271,14 @@ TEST(ShippedRule, AsksForALinuxExecFromEveryTerm) {
              {"host.os.type", "windows"}, {"event.type", "end"}, {"event.action", "fork"}}) {
       Event event = harmless();
       event.set(list.field, list.criteria.front().value);
-      EXPECT_TRUE(matches(std::get<eql::Query>(rule->query), event, View::by_polarity));
+      EXPECT_TRUE(matches(exec_stage(*rule), event, View::by_polarity));
       event.set(field, other);
-      EXPECT_FALSE(matches(std::get<eql::Query>(rule->query), event, View::by_polarity)) << field;
+      EXPECT_FALSE(matches(exec_stage(*rule), event, View::by_polarity)) << field;
     }
   }
   Event network = suspect();
   network.category = "network";
-  EXPECT_FALSE(matches(std::get<eql::Query>(rule->query), network, View::by_polarity));
+  EXPECT_FALSE(matches(exec_stage(*rule), network, View::by_polarity));
 }
 
 TEST(ShippedRule, LyingAddsSuspicionAndNeverRemovesIt) {
@@ -238,19 +286,19 @@ TEST(ShippedRule, LyingAddsSuspicionAndNeverRemovesIt) {
   ASSERT_TRUE(rule);
   Event renamed = harmless();  // proven to be an agent, goes by curl as well
   renamed.set("process.name", Values{{"agent", "curl"}, {"agent"}, false});
-  EXPECT_TRUE(matches(std::get<eql::Query>(rule->query), renamed, View::by_polarity));
+  EXPECT_TRUE(matches(exec_stage(*rule), renamed, View::by_polarity));
 
   Event nameless = harmless();  // nothing proven at all, claims curl
   nameless.set("process.name", Values{{"curl"}, {}, false});
   nameless.set("process.executable", Values{{"/usr/bin/curl"}, {}, false});
-  EXPECT_TRUE(matches(std::get<eql::Query>(rule->query), nameless, View::by_polarity));
+  EXPECT_TRUE(matches(exec_stage(*rule), nameless, View::by_polarity));
 
   Event pretender = suspect();  // claims to be an excluded agent
   pretender.set("process.executable",
                 Values{{"/usr/bin/curl", "/opt/rumble/bin/rumble-agent"}, {"/usr/bin/curl"}, false});
-  EXPECT_TRUE(matches(std::get<eql::Query>(rule->query), pretender, View::by_polarity));
+  EXPECT_TRUE(matches(exec_stage(*rule), pretender, View::by_polarity));
   pretender.set("process.executable", "/opt/rumble/bin/rumble-agent");
-  EXPECT_FALSE(matches(std::get<eql::Query>(rule->query), pretender, View::by_polarity));
+  EXPECT_FALSE(matches(exec_stage(*rule), pretender, View::by_polarity));
 }
 
 TEST(ShippedRule, AMissingParentExcludesNothing) {
@@ -262,9 +310,9 @@ TEST(ShippedRule, AMissingParentExcludesNothing) {
   event.set("event.type", "start");
   event.set("event.action", "exec");
   event.set("process.name", "curl");
-  EXPECT_TRUE(matches(std::get<eql::Query>(rule->query), event, View::by_polarity));
+  EXPECT_TRUE(matches(exec_stage(*rule), event, View::by_polarity));
   event.set_unreadable("process.parent.executable");
-  EXPECT_TRUE(matches(std::get<eql::Query>(rule->query), event, View::by_polarity));
+  EXPECT_TRUE(matches(exec_stage(*rule), event, View::by_polarity));
 }
 
 TEST(ShippedRule, CarriesThePublishedFields) {

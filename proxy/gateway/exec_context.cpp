@@ -1,0 +1,91 @@
+#include "gateway/exec_context.hpp"
+
+#include <algorithm>
+
+namespace imdsgate {
+
+namespace {
+
+constexpr auto kShortestMemory = std::chrono::seconds(10);
+
+// Shares the record's memory.
+std::shared_ptr<Process const> part_of(ExecRecordPtr const &record, Process const &process) { return {record, &process}; }
+
+LiveRules::Exec exec_of(ExecRecord const &record) {
+  auto who = std::make_shared<Lineage>();
+  who->process = *record.process;
+  who->parent = record.parent;
+  if (record.parent_at_fork) who->former_parents.push_back(std::make_shared<Process const>(*record.parent_at_fork));
+  return {ExecContext::moment(record.time), std::move(who)};
+}
+
+}  // namespace
+
+ExecContext::ExecContext(ExecEvents *events, std::string host_id)
+    : events_(events), host_id_(std::move(host_id)), rules_(host_id_) {
+  if (events_ == nullptr) return;
+  events_->on_exec = [this](ExecRecord const &record) { on_exec(record); };
+}
+
+void ExecContext::use(std::vector<std::shared_ptr<Rule const>> const &rules) {
+  std::vector<LiveRules::Exec> recent;
+  if (events_ != nullptr) {
+    for (auto const &record : events_->history().recent()) {
+      if (record->process) recent.push_back(exec_of(*record));
+    }
+  }
+  rules_.use(rules, recent);
+  if (events_ != nullptr) {
+    events_->history().retain(std::max<std::chrono::milliseconds>(kShortestMemory, 2 * rules_.reach()));
+  }
+}
+
+void ExecContext::on_exec(ExecRecord const &record) {
+  if (record.process) rules_.exec(exec_of(record));
+}
+
+boost::asio::awaitable<bool> ExecContext::settled(Deadline deadline) {
+  if (events_ == nullptr || !events_->since()) co_return true;
+  co_return co_await events_->drained(deadline);
+}
+
+LineagePtr ExecContext::with_exec(LineagePtr const &who) const {
+  auto const &id = who->process.id;
+  auto const record = events_ != nullptr ? events_->history().find(id.tgid, id.start_ticks) : nullptr;
+  if (!record || !record->process) return who;
+  auto known = std::make_shared<Lineage>(*who);
+  known->process.at_exec = part_of(record, *record->process);
+  if (record->parent) {
+    // Whoever has adopted it since is not who started it.
+    if (known->parent && known->parent->entity_id == record->parent->entity_id) {
+      known->former_parents.push_back(part_of(record, *record->parent));
+    } else {
+      known->parent = record->parent;
+    }
+  }
+  if (record->parent_at_fork) known->former_parents.push_back(part_of(record, *record->parent_at_fork));
+  return known;
+}
+
+bool ExecContext::has_exec_after(Process const &process, MonotonicTime time) const {
+  if (events_ == nullptr) return false;
+  auto const record = events_->history().find(process.id.tgid, process.id.start_ticks);
+  return record && record->time > time;
+}
+
+bool ExecContext::may_miss(Attribution const &who, MonotonicTime time) const {
+  if (events_ == nullptr || !rules_.any()) return false;
+  auto const from = time - rules_.reach();
+  auto const &history = events_->history();
+  return history.unknown_since(from, time) || std::ranges::any_of(who.holders, [&](LineagePtr const &holder) {
+           return holder->parent &&
+                  history.unknown_under(holder->parent->id.tgid, holder->parent->id.start_ticks, from, time);
+         });
+}
+
+LiveRules::Moment ExecContext::moment(MonotonicTime time) {
+  auto const ago = MonotonicTime::clock::now() - time;
+  return {time, std::chrono::system_clock::now() - std::chrono::duration_cast<std::chrono::system_clock::duration>(ago)};
+}
+
+}  // namespace imdsgate

@@ -1,0 +1,49 @@
+// What exec events add to who asks: what a process went by and whose child it was when it exec'd, the sequence rules, and
+// whether an exec may be missing. On the loop; owned by the daemon, outlives every session.
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <string>
+#include <vector>
+
+#include "attribute/exec_events.hpp"
+#include "decide/live_rules.hpp"
+#include "model/decision.hpp"
+
+namespace imdsgate {
+
+class ExecContext {
+ public:
+  // `events` may be nullptr: where the kernel tells of no exec (another network or pid namespace), sequences are joined
+  // through the requester's own, presented exec alone. It outlives this.
+  ExecContext(ExecEvents *events, std::string host_id);
+  ExecContext(ExecContext const &) = delete;
+
+  // At start and at each reload. What happened lately counts for the new rules, too.
+  void use(std::vector<std::shared_ptr<Rule const>> const &rules);
+
+  LiveRules &rules() { return rules_; }
+  std::string const &host_id() const { return host_id_; }
+
+  // After true, every exec that happened before the call is known; false: the deadline passed, or nobody can say.
+  // Without exec events, and until they have begun after the start, true at once: there is nothing to wait for.
+  boost::asio::awaitable<bool> settled(Deadline deadline);
+
+  // With what exec events recorded of the process and its parent; `who` itself where they recorded nothing.
+  LineagePtr with_exec(LineagePtr const &who) const;
+  bool has_exec_after(Process const &process, MonotonicTime time) const;
+  // May an exec that a rule would join with a connection of that time be missing? (design §4: unknown is not no match)
+  bool may_miss(Attribution const &who, MonotonicTime time) const;
+
+  // The time of an exec event for people; as close as the two clocks can be read one after the other.
+  static LiveRules::Moment moment(MonotonicTime time);
+
+ private:
+  void on_exec(ExecRecord const &record);
+
+  ExecEvents *const events_;
+  std::string const host_id_;
+  LiveRules rules_;
+};
+
+}  // namespace imdsgate
