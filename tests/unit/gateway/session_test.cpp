@@ -49,6 +49,15 @@ Upstream::Script answering(int requests) {
   };
 }
 
+// As the shipped rule, for the upstream of a test, whose address it does not name.
+std::shared_ptr<Rule const> curl_rule() {
+  return load_rule("id: unusual-imds-request\nname: curl\naction: block\nquery: |\n"
+                   "  sequence by process.parent.entity_id with maxspan=1s\n"
+                   "    [process where process.name == \"curl\"] [network where true]\n",
+                   "curl.yaml")
+      .rule;
+}
+
 class SessionTest : public testing::Test {
  protected:
   // Serves on a UNIX socket until `client`, on a thread of its own, is through and all its connections are
@@ -57,7 +66,7 @@ class SessionTest : public testing::Test {
   void serve(Upstream const &upstream, Mode mode, std::deque<AttributionResult> who, Client client) {
     PolicyChoices choices;
     choices.endpoints = {upstream.endpoint()};
-    choices.rules = {shipped_rule()};
+    choices.rules = {curl_rule()};
     settings_.mode = mode;
     settings_.endpoints = choices.endpoints;
     attributor_.emplace(std::move(who));

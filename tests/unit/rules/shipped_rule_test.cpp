@@ -72,7 +72,9 @@ std::vector<List> const kLists = {
       {"*169.254.170.2*", "agent http://169.254.170.2/v2/credentials/x"},
       {"*fd00:ec2::23*", "agent http://[fd00:ec2::23]/v1/credentials"},
       {"*fd20:ce::254*", "agent http://[fd20:ce::254]/computeMetadata/v1/"},
-      {"*168.63.129.16*", "agent http://168.63.129.16/?comp=versions"}}},
+      {"*168.63.129.16*", "agent http://168.63.129.16/?comp=versions"},
+      {"*100.100.100.200*", "agent http://100.100.100.200/latest/meta-data/"},
+      {"*169.254.42.42*", "agent http://169.254.42.42/conf"}}},
     {"process.working_directory",
      true,
      {{"/opt/rapid7*", "/opt/rapid7/ir_agent"},
@@ -180,7 +182,7 @@ TEST(ShippedRule, ListsExactlyThePublishedCriteria) {
     counts.push_back(patterns.size());
   }
   EXPECT_EQ(counts,
-            (std::vector<std::size_t>{19, 13, 6, 7, 2, 3}));  // 6: the one term, for every guarded address
+            (std::vector<std::size_t>{19, 13, 8, 7, 2, 3}));  // 8: the one term, for every guarded address
 }
 
 TEST(ShippedRule, JoinsAnExecAndAConnectionAsPublished) {
@@ -204,7 +206,8 @@ TEST(ShippedRule, NamesEveryGuardedAddress) {
   auto const rule = shipped();
   ASSERT_TRUE(rule && rule->sequence());
   for (char const *const address : {"169.254.169.254", "::ffff:169.254.169.254", "fd00:ec2::254", "FD00:EC2:0::254",
-                                    "169.254.170.2", "169.254.170.23", "fd00:ec2::23", "fd20:ce::254", "168.63.129.16"}) {
+                                    "169.254.170.2", "169.254.170.23", "fd00:ec2::23", "fd20:ce::254", "168.63.129.16",
+                                    "100.100.100.200", "169.254.42.42"}) {
     Event connection;
     connection.category = "network";
     connection.set("host.os.type", "linux");
