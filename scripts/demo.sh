@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds imdsgate, makes a lab with a metadata service of our own, and lets seven clients ask for the role's credentials:
+# Builds imdsgate, makes a lab with a metadata service of our own, and lets eight clients ask for the role's credentials:
 # first in audit, then in enforce. Ends with a table: who asked for what, the verdict, and why.
 #   demo.sh [--keep]     --keep: leave it running, with a shell inside
 set -euo pipefail
@@ -46,7 +46,9 @@ directory=$("$lab" up "$name")
 
 agent=/opt/imdsgate-lab/$name/agent
 homes=/var/lib/imdsgate-lab/$name/home
+inventory=/opt/imdsgate-lab/$name/inventory
 install -m 755 "$build/demo-agent" "$agent"
+install -m 755 "$build/demo-agent" "$inventory"
 install -m 755 "$build/demo-agent" "$tool"
 
 cat >"$directory/imdsgate.yaml" <<YAML
@@ -91,11 +93,14 @@ clients() {
   as 39 "$homes/39/collect.sh"                                                               # irc: /dev/tcp
   as 10 "$tool" v4 "$role"                                                                   # uucp: a binary in /tmp
   as 38 "$homes/38/report" -s -K "$homes/38/request"                                         # list: a renamed curl
+  as 2 bash -c "curl --version; $inventory v4 /latest/meta-data/instance-id; true"           # bin: after a curl of the same shell
   as 34 "$agent" v6 "$role"                                                                  # backup: the agent with a grant
 }
 
 say 'Audit: everything is forwarded, what the rule names is an alert'
-"$lab" daemon "$name" "$directory/gateway.log" -- "$build/imdsgate" run --config "$directory/imdsgate.yaml" >"$directory/gateway.pid"
+# Started outside the lab's network, which it then guards: the kernel tells of execs in the first network alone.
+"$lab" daemon "$name" "$directory/gateway.log" --outside -- \
+  "$build/imdsgate" run --config "$directory/imdsgate.yaml" --netns "$name" >"$directory/gateway.pid"
 clients
 say 'Enforce: imdsgate mode enforce'
 imdsgate mode enforce

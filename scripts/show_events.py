@@ -22,6 +22,8 @@ def row(event: dict) -> tuple[str, ...]:
     asked = f"{at(event, 'http.request.method', '?')} {at(event, 'url.path') or at(event, 'url.original') or '?'}"
     grant, reason = at(event, "imdsgate.grant"), at(event, "imdsgate.reason")
     why = f"granted: {grant}" if grant else reason or "nothing speaks against it"
+    if at(event, "imdsgate.rule_match") == "sibling":
+        why += " (by a sibling's exec)"
     verdict, action = at(event, "imdsgate.verdict", "?"), at(event, "imdsgate.action", "?")
     shown = "BLOCKED" if action == "block" else "allow" if verdict == "allow" else "ALERT"
     return (at(event, "imdsgate.mode", "?"), user, at(event, "process.executable", "unattributed"),

@@ -84,6 +84,19 @@ Verdict verdict_of(Rule const &rule, bool self) {
   return self || rule.block_on == Rule::BlockOn::any ? rule.action : Verdict::alert;
 }
 
+// No match, as far as anybody knows. Short-lived siblings are everyday: one that was not read is listed, and counts only
+// where the rule wants to block for a sibling.
+std::optional<Finding> doubt_about(Rule const &rule, MissingExecs missing) {
+  auto const strict = verdict_of(rule, false);
+  switch (missing) {
+    case MissingExecs::none: return std::nullopt;
+    case MissingExecs::lost: return because(strict, Reason::exec_events_lost);
+    case MissingExecs::unread:
+      return because(rule.block_on == Rule::BlockOn::any ? strict : Verdict::allow, Reason::exec_unread);
+  }
+  __builtin_unreachable();
+}
+
 // The sequences that this connection and this request completed, and those of which nobody knows. A rule that a reload
 // took out while the connection was open says nothing any more.
 void add_sequences(Policy const &policy, AccessRequest const &access, Suspects const &suspects, Decision &decision) {
@@ -98,8 +111,8 @@ void add_sequences(Policy const &policy, AccessRequest const &access, Suspects c
       auto const &found = **match;
       decision.findings.push_back(
           {verdict_of(*rule, found.self), rule->id, rule, std::nullopt, found.holder, *match});
-    } else if (access.execs_lost) {
-      decision.findings.push_back(because(verdict_of(*rule, false), Reason::exec_events_lost));
+    } else if (auto doubt = doubt_about(*rule, access.missing_execs)) {
+      decision.findings.push_back(*std::move(doubt));
     }
   }
 }

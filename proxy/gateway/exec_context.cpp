@@ -73,14 +73,16 @@ bool ExecContext::has_exec_after(Process const &process, MonotonicTime time) con
   return record && record->time > time;
 }
 
-bool ExecContext::may_miss(Attribution const &who, MonotonicTime time) const {
-  if (events_ == nullptr || !rules_.any()) return false;
+MissingExecs ExecContext::missing(Attribution const &who, MonotonicTime time) const {
+  if (events_ == nullptr || !rules_.any()) return MissingExecs::none;
   auto const from = time - rules_.reach();
   auto const &history = events_->history();
-  return history.unknown_since(from, time) || std::ranges::any_of(who.holders, [&](LineagePtr const &holder) {
-           return holder->parent &&
-                  history.unknown_under(holder->parent->id.tgid, holder->parent->id.start_ticks, from, time);
-         });
+  if (history.unknown_since(from, time)) return MissingExecs::lost;
+  bool const unread = std::ranges::any_of(who.holders, [&](LineagePtr const &holder) {
+    return holder->parent &&
+           history.unknown_under(holder->parent->id.tgid, holder->parent->id.start_ticks, from, time);
+  });
+  return unread ? MissingExecs::unread : MissingExecs::none;
 }
 
 LiveRules::Moment ExecContext::moment(MonotonicTime time) {

@@ -32,8 +32,8 @@ class ExecContext {
   // With what exec events recorded of the process and its parent; `who` itself where they recorded nothing.
   LineagePtr with_exec(LineagePtr const &who) const;
   bool has_exec_after(Process const &process, MonotonicTime time) const;
-  // May an exec that a rule would join with a connection of that time be missing? (design §4: unknown is not no match)
-  bool may_miss(Attribution const &who, MonotonicTime time) const;
+  // What may be missing of the execs that a rule would join with a connection of that time.
+  MissingExecs missing(Attribution const &who, MonotonicTime time) const;
 
   // The time of an exec event for people; as close as the two clocks can be read one after the other.
   static LiveRules::Moment moment(MonotonicTime time);

@@ -43,8 +43,9 @@ asio::awaitable<AttributionResult> Identification::look() {
 void Identification::evaluate(Attribution const &who, bool settled) {
   auto &execs = sources_.execs;
   std::string const endpoint = flow_.original.to_string();
-  sequences_ = execs.rules().connected(accepted_, with_execs(who), endpoint);
-  execs_lost_ = !settled || execs.may_miss(who, accepted_.at);
+  auto const known = with_execs(who);
+  sequences_ = execs.rules().connected(accepted_, known, endpoint);
+  missing_execs_ = settled ? execs.missing(known, accepted_.at) : MissingExecs::lost;
 }
 
 // The same processes are looked up once: an exec in between would have ended their being named.

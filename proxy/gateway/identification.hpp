@@ -31,10 +31,10 @@ class Identification {
   // What is known without asking again, for refusals: nullopt while the first look is under way or was not taken.
   std::optional<AttributionResult> const &at_accept() const { return at_accept_; }
 
-  // What the connection completed, and whether an exec may be missing that would have made it complete more. Of the
+  // What the connection completed, and which execs may be missing that would have made it complete more. Of the
   // first look that named somebody.
   std::vector<SequenceMatchPtr> const &sequences() const { return sequences_; }
-  bool execs_lost() const { return execs_lost_; }
+  MissingExecs missing_execs() const { return missing_execs_; }
 
  private:
   boost::asio::awaitable<AttributionResult> look();
@@ -46,7 +46,7 @@ class Identification {
   LiveRules::Moment const accepted_ = ExecContext::moment(MonotonicTime::clock::now());
   std::optional<LiveRules::Arrival> arrival_;  // until the connection was evaluated
   std::vector<SequenceMatchPtr> sequences_;
-  bool execs_lost_ = false;
+  MissingExecs missing_execs_ = MissingExecs::none;
   std::vector<LineagePtr> looked_up_, with_execs_;  // holders, and the same with what exec events recorded
   boost::asio::steady_timer settled_;  // cancelled when the look at accept ends: an event to wait for
   bool looking_ = false;

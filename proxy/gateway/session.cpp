@@ -166,7 +166,7 @@ Decision Session::decide_on(Policy const &policy, RequestEvent const &event) {
   }
   access.host_id = execs.host_id();
   access.sequences = sequences;
-  access.execs_lost = identification_.execs_lost();
+  access.missing_execs = identification_.missing_execs();
   return decide(policy, access);
 }
 

@@ -57,6 +57,14 @@ struct Decision {
   int block_status = 403;            // 400 for an ambiguous target
 };
 
+// What may be missing of the execs within a sequence rule's reach, when no match was found: then it is not known that there
+// is none. Rising doubt.
+enum class MissingExecs {
+  none,
+  unread,  // a child of the same parent exec'd something and was gone before it could be read
+  lost,    // exec events were lost
+};
+
 // What decide() is asked. Borrowed for the call.
 struct AccessRequest {
   MetadataRequest const &request;
@@ -67,7 +75,7 @@ struct AccessRequest {
   std::string_view host_id = {};
   // What this connection and this request completed, a rule's match through the requester itself first.
   std::span<SequenceMatchPtr const> sequences = {};
-  bool execs_lost = false;  // exec events are missing within a sequence rule's reach: no match is not known
+  MissingExecs missing_execs = MissingExecs::none;
 };
 
 }  // namespace imdsgate

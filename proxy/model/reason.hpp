@@ -48,6 +48,7 @@ enum class Reason {
   imdsv1,
   unattributed,
   exec_events_lost,
+  exec_unread,
   // the connection
   not_redirected,
   not_local,

@@ -164,13 +164,14 @@ TEST_F(LiveRulesTest, WithoutASequenceNothingIsKept) {
 }
 
 // What decide() makes of it.
-Decision decided(std::shared_ptr<Rule const> const &rule, std::span<SequenceMatchPtr const> matches, bool lost = false) {
+Decision decided(std::shared_ptr<Rule const> const &rule, std::span<SequenceMatchPtr const> matches,
+                 MissingExecs missing = MissingExecs::none) {
   PolicyChoices choices;
   choices.rules = {rule};
   Case const asked("stranger", "GET", "/latest/meta-data/instance-id", "v2");
   AccessRequest access{asked.request, &*asked.attribution, std::nullopt, kEndpoint, {}};
   access.sequences = matches;
-  access.execs_lost = lost;
+  access.missing_execs = missing;
   return decide(*build_policies(choices).enforce, access);
 }
 std::vector<SequenceMatchPtr> match_of(std::shared_ptr<Rule const> const &rule, bool self) {
@@ -191,11 +192,21 @@ TEST(SequencesInADecision, OnlyAMatchThroughTheRequesterBlocks) {
 
 TEST(SequencesInADecision, WhatCannotBeKnownIsSaid) {
   auto const self = rule(kByParent);
-  auto const decision = decided(self, {}, true);
+  auto const decision = decided(self, {}, MissingExecs::lost);
   EXPECT_EQ(decision.verdict, Verdict::alert);
   ASSERT_THAT(decision.findings, SizeIs(1));
   EXPECT_EQ(decision.findings[0].reason, Reason::exec_events_lost);
-  EXPECT_EQ(decided(self, match_of(self, true), true).findings.front().rule, self);
+  EXPECT_EQ(decided(self, match_of(self, true), MissingExecs::lost).findings.front().rule, self);
+}
+
+TEST(SequencesInADecision, ASiblingThatWasGoneTooSoonIsListed) {
+  auto const self = rule(kByParent);
+  auto const decision = decided(self, {}, MissingExecs::unread);
+  EXPECT_EQ(decision.verdict, Verdict::allow);
+  ASSERT_THAT(decision.findings, SizeIs(1));
+  EXPECT_EQ(decision.findings[0].reason, Reason::exec_unread);
+  auto const any = rule(kByParent, [](Rule &rule) { rule.block_on = Rule::BlockOn::any; });
+  EXPECT_EQ(decided(any, {}, MissingExecs::unread).verdict, Verdict::block);
 }
 
 }  // namespace
