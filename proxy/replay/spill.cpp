@@ -1,6 +1,7 @@
 #include "replay/spill.hpp"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 #include <unistd.h>
 
@@ -46,6 +47,13 @@ Result<void> copy(int from, int to, std::string_view what) {
   }
 }
 
+Result<File> spill(int from) {
+  auto file = unnamed_file();
+  if (!file) return file.error();
+  if (auto copied = copy(from, ::fileno(file->get()), "reading"); !copied) return copied.error();
+  return file;
+}
+
 }  // namespace
 
 Result<File> unnamed_file() {
@@ -68,11 +76,21 @@ Result<File> unnamed_file() {
   return file;
 }
 
-Result<File> spill(int from) {
-  auto file = unnamed_file();
-  if (!file) return file.error();
-  if (auto copied = copy(from, ::fileno(file->get()), "reading"); !copied) return copied.error();
-  return file;
+Result<File> open_seekable(std::string const &name) {
+  if (name == "-") return spill(STDIN_FILENO);
+  int const descriptor = ::open(name.c_str(), O_RDONLY | O_CLOEXEC);
+  if (descriptor < 0) return system_error(name);
+  File file(::fdopen(descriptor, "rb"));
+  if (!file) {
+    auto const error = system_error("fdopen");
+    ::close(descriptor);
+    return error;
+  }
+  struct stat status {};
+  if (::fstat(descriptor, &status) != 0) return system_error(name);
+  if (S_ISDIR(status.st_mode)) return Error{Errc::unreadable, name + ": is a directory"};
+  if (S_ISREG(status.st_mode)) return file;
+  return spill(descriptor);
 }
 
 void Spool::append(std::string_view text) {

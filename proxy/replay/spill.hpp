@@ -19,8 +19,9 @@ using File = std::unique_ptr<std::FILE, CloseFile>;
 // In $TMPDIR, else /tmp; close-on-exec.
 Result<File> unnamed_file();
 
-// All that is left to read from the descriptor. The caller keeps the descriptor.
-Result<File> spill(int from);
+// A file that can be read at any place: the one of this name when it is a regular file; of "-", which is standard input,
+// and of anything else all that there is to read, in an unnamed file.
+Result<File> open_seekable(std::string const &name);
 
 // Text that is written out at the end, or discarded: in memory up to kInMemory bytes, beyond that in an unnamed file.
 // The first error is kept and ends all writing; write_to() answers it.

@@ -244,14 +244,15 @@ std::string RecordedAlert::to_ecs(RuleInfo const &rule, std::span<std::uint64_t 
   return line;
 }
 
-std::string to_ecs(RuleInfo const &rule, AlertLimiter::Summary const &summary, std::int64_t milliseconds) {
+std::string to_ecs(RuleInfo const &rule, AlertLimiter::Summary const &summary) {
+  auto const end = std::chrono::floor<std::chrono::milliseconds>(summary.end.time_since_epoch()).count();
   auto const processes = std::to_string(summary.processes) + (summary.more_processes ? "+" : "");
   auto const seconds = std::chrono::duration_cast<std::chrono::seconds>(summary.interval).count();
   std::string line;
   JsonWriter out(line);
   out.begin_object();
   write_rule_object(out, rule);
-  out.member("@timestamp", written_time(milliseconds));
+  out.member("@timestamp", written_time(end));
   out.key("event").begin_object().member("kind", "alert");
   out.key("category").begin_array().value("intrusion_detection").end_array();
   out.key("type").begin_array().value("info").end_array();

@@ -36,7 +36,7 @@ class RecordedAlert {
   std::string executable_, user_, path_class_, process_;
 };
 
-// What of a rule's alerts was held back in an interval.
-std::string to_ecs(RuleInfo const &rule, AlertLimiter::Summary const &summary, std::int64_t milliseconds);
+// What of a rule's alerts was held back in an interval; @timestamp is its end, the limiter's time being the events' own.
+std::string to_ecs(RuleInfo const &rule, AlertLimiter::Summary const &summary);
 
 }  // namespace imdsgate
