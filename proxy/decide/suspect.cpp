@@ -8,10 +8,11 @@ eql::Event const &Suspect::as(Presented what) {
 }
 
 bool Suspect::matches(Rule const &rule) {
-  auto const &category = rule.query.category;
+  auto const *query = std::get_if<eql::Query>(&rule.query);
+  if (!query) return false;
   auto const match = [&](Presented what, std::string_view its) {
-    return (category == "any" || category == its) &&
-           eql::matches(rule.query, as(what), eql::View::by_polarity);
+    return (query->category == "any" || query->category == its) &&
+           eql::matches(*query, as(what), eql::View::by_polarity);
   };
   return (rule.live_exec && match(Presented::exec, "process")) || match(Presented::connection, "network") ||
          match(Presented::request, "web");

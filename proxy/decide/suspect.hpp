@@ -15,8 +15,8 @@ class Suspect {
  public:
   Suspect(Lineage const &lineage, AccessRequest const &access) : lineage_(&lineage), access_(&access) {}
 
-  // The event of any category the rule is written for matches. A rule with `live_exec: false` is not
-  // presented the requester's own exec.
+  // The event of any category the rule is written for matches. A sequence is over more than one event and
+  // never does. A rule with `live_exec: false` is not presented the requester's own exec.
   bool matches(Rule const &rule);
 
   // The entry's `when` holds by what the kernel vouches for; unknown is no.

@@ -1,8 +1,10 @@
 #include <algorithm>
 #include <fstream>
+#include <set>
 #include <sstream>
 #include <system_error>
 
+#include "decide/event_of.hpp"
 #include "gateway/settings_reader.hpp"
 #include "model/embedded.hpp"
 #include "rules/rule.hpp"
@@ -16,25 +18,36 @@ using yaml::Value;
 constexpr char const *kShippedRule = "config/rules/unusual-imds-request.yaml";
 constexpr std::uintmax_t kLargestFile = 4u << 20;
 
-Place place_of(std::string_view text, std::size_t at) {
-  auto const before = text.substr(0, at);
-  auto const line_start = before.rfind('\n');
-  auto const column = line_start == std::string_view::npos ? at : at - line_start - 1;
-  return {static_cast<int>(std::ranges::count(before, '\n')) + 1, static_cast<int>(column) + 1};
-}
-
 // Design §4: published rules exclude by working directory, and a process goes where it likes.
-void warn_of_working_directory(yaml::Reader &reader, Rule const &rule, std::string_view text,
-                               std::string const &file) {
-  auto const is_directory = [](std::string const &field) { return field.ends_with(".working_directory"); };
-  auto const field = std::ranges::find_if(rule.query.fields, is_directory);
-  if (field == rule.query.fields.end()) return;
-  auto const at = text.find(*field);
-  auto const place = at == std::string_view::npos ? Place{1, 1} : place_of(text, at);
-  reader.add({file, place.line, place.column, true,
-              "rule " + rule.id + " goes by " + *field +
+void warn_of_working_directory(yaml::Reader &reader, Rule const &rule, std::string const &file) {
+  auto const fields = eql::query_fields(rule.query);
+  auto const is_directory = [](auto const &field) { return field.name.ends_with(".working_directory"); };
+  auto const field = std::ranges::find_if(fields, is_directory);
+  if (field == fields.end()) return;
+  reader.add({file, field->place.line, field->place.column, true,
+              "rule " + rule.id + " goes by " + field->name +
                   ", which a process chooses itself: an exclusion by it can be had by anyone"});
 }
+
+// A misspelt field is missing in every event: its terms are false, and the rule may never match.
+void warn_of_unknown_fields(yaml::Reader &reader, Rule const &rule, std::string const &file) {
+  auto const known = event_fields();
+  std::set<std::string> warned;
+  for (auto const &field : eql::query_fields(rule.query)) {
+    if (field.optional || std::ranges::binary_search(known, field.name)) continue;
+    if (!warned.insert(field.name).second) continue;
+    auto const near = yaml::nearest(field.name, {known.begin(), known.end()});
+    reader.add({file, field.place.line, field.place.column, true,
+                "rule " + rule.id + ": no event has a field " + field.name +
+                    (near ? "; did you mean " + *near + "?" : "")});
+  }
+}
+
+void warn_of_fields(yaml::Reader &reader, Rule const &rule, std::string const &file) {
+  warn_of_unknown_fields(reader, rule, file);
+  warn_of_working_directory(reader, rule, file);
+}
+
 }  // namespace
 
 Result<std::string> read_text_file(fs::path const &file) {
@@ -67,7 +80,7 @@ void SettingsReader::use_shipped_rule() {
   auto loaded = load_rule(*text, file);
   for (auto &problem : loaded.problems) reader.add(std::move(problem));
   if (!loaded.rule) return;
-  warn_of_working_directory(reader, *loaded.rule, *text, file);
+  warn_of_fields(reader, *loaded.rule, file);
   configuration.choices.rules.push_back(std::move(loaded.rule));
 }
 
@@ -91,7 +104,7 @@ void SettingsReader::read_rules(yaml::Map &root) {
     auto const same = [&](auto const &other) { return other->id == loaded.rule->id; };
     if (std::ranges::any_of(rules, same))
       reader.error(item, "a rule with the id " + loaded.rule->id + " is there");
-    warn_of_working_directory(reader, *loaded.rule, *text, *file);
+    warn_of_fields(reader, *loaded.rule, *file);
     rules.push_back(std::move(loaded.rule));
   }
 }

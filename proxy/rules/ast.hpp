@@ -1,9 +1,9 @@
-// EQL's syntax tree: what was written, before anything is resolved. The parser knows the whole expression
-// language; what compile.cpp cannot resolve yet (functions, arithmetic, regex) is refused there, by name.
+// EQL's syntax tree: what was written, before anything is resolved.
 #pragma once
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -72,6 +72,21 @@ struct Node {
 struct EventQuery {
   std::string category;
   NodePtr where;
+};
+
+// One `[CATEGORY where EXPR] by …` of a sequence.
+struct StageText {
+  EventQuery query;
+  std::vector<NodePtr> keys;  // each a FieldName
+  int runs = 1;
+  std::size_t at = 0;  // the '['
+};
+
+struct SequenceQuery {
+  std::vector<NodePtr> keys;            // of every stage
+  std::optional<std::int64_t> maxspan;  // milliseconds
+  std::vector<StageText> stages;
+  std::optional<StageText> until;
 };
 
 // What is wrong with a text, by byte offset.

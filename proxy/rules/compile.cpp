@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <map>
 #include <optional>
+#include <tuple>
 
+#include "rules/canonical_text.hpp"
 #include "rules/excerpt.hpp"
 #include "rules/matcher.hpp"
 #include "rules/parser.hpp"
@@ -63,7 +65,8 @@ class Compiler {
     expression_.root = root;
     return std::move(expression_);
   }
-  std::map<std::string, bool> const &fields() const { return fields_; }  // name → named without `?` somewhere
+  // Every mention and its byte offset.
+  std::vector<std::pair<FieldName, std::size_t>> &mentions() { return mentions_; }
   Failure const &failure() const { return *failure_; }
 
  private:
@@ -73,8 +76,8 @@ class Compiler {
   }
 
   Index push(Step step) {
-    expression_.steps.push_back(std::move(step));
-    return static_cast<std::uint32_t>(expression_.steps.size() - 1);
+    expression_.condition.steps.push_back(std::move(step));
+    return static_cast<std::uint32_t>(expression_.condition.steps.size() - 1);
   }
   Index push_group(Step::Kind kind, std::vector<std::uint32_t> operands) {
     Step step;
@@ -89,14 +92,20 @@ class Compiler {
     return push(std::move(step));
   }
 
-  Index term(FieldName const &field, ValueTest test, bool negated) {
-    fields_[field.name] = fields_[field.name] || !field.optional;
+  Index term(FieldName const &field, ValueTest test, bool negated, std::string key) {
     Step step;
     step.kind = Step::Kind::term;
-    step.term = static_cast<std::uint32_t>(expression_.terms.size());
-    expression_.terms.push_back({field.name, field_hash(field.name), negated, std::move(test)});
+    step.term = static_cast<std::uint32_t>(expression_.condition.terms.size());
+    Term term;
+    term.fields.push_back(expression_.fields.add(field.name));
+    term.negated = negated;
+    term.test = std::make_shared<TermTest const>(std::move(test));
+    term.key = (negated ? '-' : '+') + std::move(key);
+    expression_.condition.terms.push_back(std::move(term));
     return push(std::move(step));
   }
+
+  Index exists(FieldName const &field, bool negated) { return term(field, Any{}, negated, "e" + field.name); }
 
   // What is a condition.
   Index compile(Node const &, bool value, bool) { return constant(value); }
@@ -143,7 +152,10 @@ class Compiler {
 
   // The field a term is about; a failure when the node is anything else.
   FieldName const *field_of(Node const &node, std::string_view op) {
-    if (auto const *field = std::get_if<FieldName>(&node.is)) return field;
+    if (auto const *field = std::get_if<FieldName>(&node.is)) {
+      mentions_.emplace_back(*field, node.at);
+      return field;
+    }
     if (std::holds_alternative<Call>(node.is) || std::holds_alternative<Arithmetic>(node.is) ||
         std::holds_alternative<Negative>(node.is)) {
       unsupported(node);
@@ -156,10 +168,10 @@ class Compiler {
   bool add_equal(OneOf &test, Node const &node, std::string_view op);
   bool add_pattern(OneOf &test, Node const &node, Predicate const &is);
   std::optional<Address> address(Node const &node, std::string const &text);
-  Index order(FieldName const &field, Node const &literal, Op op, bool negated);
+  Index order(Node const &node, FieldName const &field, Node const &literal, Op op, bool negated);
 
   Expression expression_;
-  std::map<std::string, bool> fields_;
+  std::vector<std::pair<FieldName, std::size_t>> mentions_;
   std::optional<Failure> failure_;
 };
 
@@ -231,7 +243,7 @@ Index Compiler::compile(Node const &node, Predicate const &is, bool negated) {
         is.op == Predicate::Operator::in ? add_equal(test, *right, "in") : add_pattern(test, *right, is);
     if (!added) return std::nullopt;
   }
-  auto const index = term(*field, std::move(test), negated != is.negated);
+  auto const index = term(*field, std::move(test), negated != is.negated, canonical_text(node));
   return is.negated ? negation(index) : index;
 }
 
@@ -243,21 +255,23 @@ Index Compiler::compile(Node const &node, Comparison const &is, bool negated) {
   FieldName const *field = field_of(subject, name_of(is.op));
   if (!field) return std::nullopt;
   if (std::holds_alternative<Null>(object.is)) {
-    if (op == Op::not_equal) return term(*field, Any{}, negated);
-    if (op == Op::equal) return negation(term(*field, Any{}, !negated));
+    if (op == Op::not_equal) return exists(*field, negated);
+    if (op == Op::equal) return negation(exists(*field, !negated));
     return fail(node, "null compares with == and != only");
   }
-  if (op != Op::equal && op != Op::not_equal) return order(*field, object, op, negated);
+  if (op != Op::equal && op != Op::not_equal) return order(node, *field, object, op, negated);
   OneOf test{PatternSet(Case::sensitive), {}, {}, is_address_field(field->name)};
   if (!add_equal(test, object, name_of(is.op))) return std::nullopt;
-  if (op == Op::equal) return term(*field, std::move(test), negated);
-  auto const exists = term(*field, Any{}, negated);
-  auto const different = negation(term(*field, std::move(test), !negated));
-  return push_group(Step::Kind::all, {*exists, *different});
+  std::string const key = "=" + canonical_text(subject) + canonical_text(object);
+  if (op == Op::equal) return term(*field, std::move(test), negated, key);
+  auto const present = exists(*field, negated);
+  auto const different = negation(term(*field, std::move(test), !negated, key));
+  return push_group(Step::Kind::all, {*present, *different});
 }
 
-Index Compiler::order(FieldName const &field, Node const &literal, Op op, bool negated) {
-  if (auto const *number = std::get_if<Number>(&literal.is)) return term(field, Bound{op, *number}, negated);
+Index Compiler::order(Node const &node, FieldName const &field, Node const &literal, Op op, bool negated) {
+  if (auto const *number = std::get_if<Number>(&literal.is))
+    return term(field, Bound{op, *number}, negated, canonical_text(node));
   auto const *text = std::get_if<std::string>(&literal.is);
   if (!text) {
     if (is_literal(literal))
@@ -268,24 +282,69 @@ Index Compiler::order(FieldName const &field, Node const &literal, Op op, bool n
     field_of(literal, name_of(op));
     return std::nullopt;
   }
-  if (!is_address_field(field.name)) return term(field, Bound{op, *text}, negated);
+  if (!is_address_field(field.name)) return term(field, Bound{op, *text}, negated, canonical_text(node));
   auto const limit = address(literal, *text);
-  return limit ? term(field, Bound{op, *limit}, negated) : std::nullopt;
+  return limit ? term(field, Bound{op, *limit}, negated, canonical_text(node)) : std::nullopt;
 }
 
-std::variant<Query, Problem> finish(std::string category, Node const &where, std::string_view text,
+std::variant<Query, Failure> finish(std::string category, Node const &where, std::string_view text,
                                     Origin const &origin) {
   Compiler compiler;
   auto const root = compiler.condition(where, false);
-  if (!root) return problem_at(compiler.failure(), text, origin);
+  if (!root) return compiler.failure();
   Query query;
   query.category = std::move(category);
-  for (auto const &[name, required] : compiler.fields()) {
+  std::map<std::string, bool> fields;  // name → named without `?` somewhere
+  for (auto const &[field, at] : compiler.mentions()) {
+    query.named.push_back({field.name, field.optional, place_at(at, text, origin)});
+    fields[field.name] = fields[field.name] || !field.optional;
+  }
+  for (auto const &[name, required] : fields) {
     query.fields.push_back(name);
     if (!required) query.optional_fields.push_back(name);
   }
   query.where = std::make_shared<Expression const>(compiler.take(*root));
   return query;
+}
+
+std::variant<Sequence::Stage, Failure> finish(StageText &&stage, std::vector<NodePtr> const &shared_keys,
+                                              std::string_view text, Origin const &origin) {
+  auto compiled = finish(std::move(stage.query.category), *stage.query.where, text, origin);
+  if (auto *failure = std::get_if<Failure>(&compiled)) return std::move(*failure);
+  Sequence::Stage result{std::get<Query>(std::move(compiled)), {}};
+  for (std::vector<NodePtr> const *keys :
+       {&shared_keys, static_cast<std::vector<NodePtr> const *>(&stage.keys)}) {
+    for (NodePtr const &key : *keys) {
+      auto const &field = std::get<FieldName>(key->is);
+      result.keys.push_back({field.name, field.optional, place_at(key->at, text, origin)});
+    }
+  }
+  return result;
+}
+
+std::variant<Sequence, Failure> finish(SequenceQuery &&parsed, std::string_view text, Origin const &origin) {
+  Sequence sequence;
+  sequence.maxspan = parsed.maxspan;
+  for (StageText &stage : parsed.stages) {
+    int const runs = stage.runs;
+    auto compiled = finish(std::move(stage), parsed.keys, text, origin);
+    if (auto *failure = std::get_if<Failure>(&compiled)) return std::move(*failure);
+    sequence.stages.insert(sequence.stages.end(), static_cast<std::size_t>(runs),
+                           std::get<Sequence::Stage>(std::move(compiled)));
+  }
+  if (parsed.until) {
+    auto compiled = finish(std::move(*parsed.until), parsed.keys, text, origin);
+    if (auto *failure = std::get_if<Failure>(&compiled)) return std::move(*failure);
+    sequence.until = std::get<Sequence::Stage>(std::move(compiled));
+  }
+  return sequence;
+}
+
+// A failure becomes a problem with its place.
+template <class Result, class Compiled>
+std::variant<Result, Problem> placed(Compiled &&compiled, std::string_view text, Origin const &origin) {
+  if (auto const *failure = std::get_if<Failure>(&compiled)) return problem_at(*failure, text, origin);
+  return Result(std::get<0>(std::move(compiled)));
 }
 
 }  // namespace
@@ -294,13 +353,43 @@ std::variant<Query, Problem> compile_query(std::string_view text, Origin const &
   auto parsed = parse_event_query(text);
   if (auto const *failure = std::get_if<Failure>(&parsed)) return problem_at(*failure, text, origin);
   auto &query = std::get<EventQuery>(parsed);
-  return finish(std::move(query.category), *query.where, text, origin);
+  return placed<Query>(finish(std::move(query.category), *query.where, text, origin), text, origin);
+}
+
+std::variant<RuleQuery, Problem> compile_rule_query(std::string_view text, Origin const &origin) {
+  auto parsed = parse_query(text);
+  if (auto const *failure = std::get_if<Failure>(&parsed)) return problem_at(*failure, text, origin);
+  if (auto *query = std::get_if<EventQuery>(&parsed)) {
+    return placed<RuleQuery>(finish(std::move(query->category), *query->where, text, origin), text, origin);
+  }
+  return placed<RuleQuery>(finish(std::get<SequenceQuery>(std::move(parsed)), text, origin), text, origin);
 }
 
 std::variant<Query, Problem> compile_expression(std::string_view text, Origin const &origin) {
   auto parsed = parse_expression(text);
   if (auto const *failure = std::get_if<Failure>(&parsed)) return problem_at(*failure, text, origin);
-  return finish("any", *std::get<NodePtr>(parsed), text, origin);
+  return placed<Query>(finish("any", *std::get<NodePtr>(parsed), text, origin), text, origin);
+}
+
+// A sequence's shared keys stand in every stage, but once in the text.
+std::vector<NamedField> query_fields(RuleQuery const &query) {
+  if (auto const *event = std::get_if<Query>(&query)) return event->named;
+  auto const &sequence = std::get<Sequence>(query);
+  std::vector<NamedField> fields;
+  auto const add = [&](Sequence::Stage const &stage) {
+    fields.insert(fields.end(), stage.keys.begin(), stage.keys.end());
+    fields.insert(fields.end(), stage.query.named.begin(), stage.query.named.end());
+  };
+  for (auto const &stage : sequence.stages) add(stage);
+  if (sequence.until) add(*sequence.until);
+  auto const place = [](NamedField const &field) { return std::tie(field.place.line, field.place.column); };
+  std::stable_sort(fields.begin(), fields.end(),
+                   [&](NamedField const &a, NamedField const &b) { return place(a) < place(b); });
+  auto const same = [&](NamedField const &a, NamedField const &b) {
+    return place(a) == place(b) && a.name == b.name;
+  };
+  fields.erase(std::unique(fields.begin(), fields.end(), same), fields.end());
+  return fields;
 }
 
 }  // namespace imdsgate::eql

@@ -1,11 +1,14 @@
 // Many rules over one stream of events in time order: event queries and sequences. Pure; time is passed in.
 //
-// What a sequence means (https://www.elastic.co/guide/en/elasticsearch/reference/current/eql-syntax.html, and where
-// that is silent, as written here):
-// - The join keys of a stage are the `by` of the sequence, then the stage's own. A missing key never joins, unless it is
-//   written `?key`: then missing equals missing. Keys compare by their text, case-sensitively; on an address field as
-//   addresses. An event with several values in a key field joins under each of them (at most 16 combinations).
-// - For each key there is at most one pending match a stage: a newer one replaces it. Going on to the next stage consumes
+// What a sequence means (https://www.elastic.co/guide/en/elasticsearch/reference/current/eql-syntax.html, and
+// where that is silent, as written here):
+// - The join keys of a stage are the `by` of the sequence, then the stage's own. A missing key never joins,
+// unless it is
+//   written `?key`: then missing equals missing. Keys compare by their text, case-sensitively; on an address
+//   field as addresses. An event with several values in a key field joins under each of them (at most 16
+//   combinations).
+// - For each key there is at most one pending match a stage: a newer one replaces it. Going on to the next
+// stage consumes
 //   it. One event may end a sequence and start the next; it is never two stages of the same match.
 // - maxspan is measured from the first event, inclusive, in milliseconds.
 // - `until`: an event it matches ends every pending match of its key, after the stages have seen it.
@@ -14,40 +17,12 @@
 
 #include <cstdint>
 #include <memory>
-#include <span>
-#include <string>
-#include <string_view>
 #include <vector>
 
+#include "rules/row.hpp"
 #include "rules/rule.hpp"
 
 namespace imdsgate::eql {
-
-// The fields that a set of rules names, numbered from 0.
-class FieldTable {
- public:
-  static constexpr std::uint32_t kUnnamed = 0xffffffff;
-  std::uint32_t find(std::string_view name) const;  // kUnnamed: no rule names it
-  std::uint32_t add(std::string_view name);         // while compiling
-  std::span<std::string const> names() const { return names_; }
-
- private:
-  std::vector<std::string> names_;
-  // …
-};
-
-// One event by the numbers of a FieldTable. Reusable: clear() keeps its memory. Texts are borrowed until then.
-class Row {
- public:
-  explicit Row(FieldTable const &fields);
-  Row(FieldTable const &fields, Event const &event);  // borrows the event's texts
-
-  void clear();
-  void add_category(std::string_view category);                  // an event may have several
-  void add(std::uint32_t field, std::string_view value);         // proven, so claimed, too
-  void add_claimed(std::uint32_t field, std::string_view value);
-  void set_unreadable(std::uint32_t field);
-};
 
 struct Stamp {
   std::int64_t milliseconds = 0;  // since the epoch; never less than that of the event before
@@ -70,12 +45,14 @@ class Engine {
   // Appends to `matches`, in the order of the rules.
   void feed(Row const &event, Stamp at, std::vector<Match> &matches);
 
-  // A live requester's connection (design §5): as feed(connection), but rules with `live_exec` are first shown the
-  // requester's own exec, with the connection's time and ordered just before it. An exec that the connection does not
-  // take up leaves no trace: what was pending before is pending again. Sequences only.
-  void present(Row const &exec, std::uint64_t exec_id, Row const &connection, Stamp at, std::vector<Match> &matches);
+  // A live requester's connection (design §5): as feed(connection), but rules with `live_exec` are first
+  // shown the requester's own exec, with the connection's time and ordered just before it. An exec that the
+  // connection does not take up leaves no trace: what was pending before is pending again. Sequences only.
+  void present(Row const &exec, std::uint64_t exec_id, Row const &connection, Stamp at,
+               std::vector<Match> &matches);
 
-  // Sequences only: the longest maxspan (0 without one; a sequence without maxspan is as long as the largest number).
+  // Sequences only: the longest maxspan (0 without one; a sequence without maxspan is as long as the largest
+  // number).
   std::int64_t longest_span() const;
 
   struct Counters {
@@ -83,6 +60,14 @@ class Engine {
     std::uint64_t refused = 0;  // starts not kept because of Options::pending
   };
   Counters counters() const;
+
+  Engine(Engine &&) noexcept;
+  Engine &operator=(Engine &&) noexcept;
+  ~Engine();
+
+ private:
+  struct Parts;
+  std::unique_ptr<Parts> parts_;
 };
 
 }  // namespace imdsgate::eql

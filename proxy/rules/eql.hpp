@@ -25,6 +25,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -53,10 +54,8 @@ class Event {
   void set_unreadable(std::string_view field);          // keeps the values it has
   Values const *find(std::string_view field) const;     // nullptr: missing
 
-  // The same with the hash already known: what a compiled query does.
-  Values const *find(std::uint64_t hash, std::string_view field) const;
-
  private:
+  friend class Row;  // reads all slots at once
   struct Slot {
     std::string field;
     Values values;
@@ -95,13 +94,37 @@ enum class View {
 
 struct Expression;  // a condition, compiled: rules/matcher.hpp
 
+// A field where a query names it.
+struct NamedField {
+  std::string name;
+  bool optional = false;  // written ?name
+  Place place;            // in its file: line and column
+};
+
 // An event query or, for a policy's `when:`, a bare expression. Cheap to copy; immutable.
 struct Query {
   std::string category = "any";  // "any" matches every category
   std::shared_ptr<Expression const> where;
   std::vector<std::string> fields;           // every field it names, sorted
   std::vector<std::string> optional_fields;  // those of them it names with `?` only, sorted
+  std::vector<NamedField> named;             // every mention, in the order of the text
 };
+
+// What a sequence means: rules/engine.hpp.
+struct Sequence {
+  struct Stage {
+    Query query;
+    std::vector<NamedField> keys;  // the `by` of the sequence, then the stage's own; as many in every stage
+  };
+  std::vector<Stage> stages;  // two or more; `with runs=N` is N of them
+  std::optional<Stage> until;
+  std::optional<std::int64_t> maxspan;  // milliseconds
+};
+
+using RuleQuery = std::variant<Query, Sequence>;
+
+// Every field the rule names, keys too, in the order of the text; each as often as it is named.
+std::vector<NamedField> query_fields(RuleQuery const &query);
 
 // Where the text stands in its file, so that problems name the file's own line and column. With `places`
 // (yaml::Reader::places) every byte has its own; without, the text begins at line and column, and each
@@ -117,6 +140,8 @@ struct Origin {
 // The problem's text is the message, then the line it is about and a caret below it, as compilers do.
 std::variant<Query, Problem> compile_query(std::string_view text,
                                            Origin const &origin);  // CATEGORY where EXPR
+std::variant<RuleQuery, Problem> compile_rule_query(std::string_view text,
+                                                    Origin const &origin);  // that, or a sequence
 std::variant<Query, Problem> compile_expression(std::string_view text, Origin const &origin);  // EXPR alone
 
 // False for a query that was never compiled. Allocates nothing, except to read an IPv6 address.

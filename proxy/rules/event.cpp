@@ -41,11 +41,7 @@ void Event::set_unreadable(std::string_view field) {
 }
 
 Values const *Event::find(std::string_view field) const {
-  return find(field_hash(field), field);
-}
-
-Values const *Event::find(std::uint64_t hash, std::string_view field) const {
-  std::size_t const index = index_of(hash, field);
+  std::size_t const index = index_of(field_hash(field), field);
   return index < slots_.size() ? &slots_[index].values : nullptr;
 }
 

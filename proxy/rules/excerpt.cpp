@@ -8,12 +8,9 @@ namespace {
 constexpr std::size_t kWidth = 100;
 constexpr std::size_t kContext = 60;  // bytes shown before the caret at most
 
-Place place_of(std::size_t at, std::size_t line_start, std::string_view text, Origin const &origin) {
-  if (at < origin.places.size()) return origin.places[at];
-  int const line =
-      static_cast<int>(std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(at), '\n'));
-  int const column = static_cast<int>(at - line_start);
-  return {origin.line + line, column + (line == 0 ? origin.column : 1 + origin.indent)};
+std::size_t line_start_of(std::size_t at, std::string_view text) {
+  auto const newline = at == 0 ? text.npos : text.rfind('\n', at - 1);
+  return newline == text.npos ? 0 : newline + 1;
 }
 
 bool continues_character(char c) {
@@ -32,12 +29,19 @@ std::string quoted(std::string_view text) {
   return result;
 }
 
+Place place_at(std::size_t at, std::string_view text, Origin const &origin) {
+  if (at < origin.places.size()) return origin.places[at];
+  int const line =
+      static_cast<int>(std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(at), '\n'));
+  int const column = static_cast<int>(at - line_start_of(at, text));
+  return {origin.line + line, column + (line == 0 ? origin.column : 1 + origin.indent)};
+}
+
 Problem problem_at(Failure const &failure, std::string_view text, Origin const &origin) {
   std::size_t const at = std::min(failure.at, text.size());
-  auto const newline = at == 0 ? text.npos : text.rfind('\n', at - 1);
-  std::size_t const line_start = newline == text.npos ? 0 : newline + 1;
+  std::size_t const line_start = line_start_of(at, text);
   std::size_t const line_end = std::min(text.find('\n', at), text.size());
-  Place const place = place_of(at, line_start, text, origin);
+  Place const place = place_at(at, text, origin);
 
   std::size_t begin = at - line_start > kContext ? at - kContext : line_start;
   while (begin < at && continues_character(text[begin])) ++begin;

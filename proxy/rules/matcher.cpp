@@ -5,81 +5,103 @@
 namespace imdsgate::eql {
 namespace {
 
-// In this order, so that `and` is the least, `or` the greatest and `not` the mirror image (Kleene's logic).
-enum class Truth { no, unknown, yes };
-
 Truth from(bool value) {
   return value ? Truth::yes : Truth::no;
 }
 
-bool any_fits(ValueTest const &test, std::vector<std::string> const &values) {
-  return std::visit(
-      [&](auto const &one) {
-        return std::any_of(values.begin(), values.end(), [&](std::string const &v) { return one.fits(v); });
-      },
-      test);
+enum class Which { claimed, proven };
+
+template <class Test>
+bool any_fits(Test const &test, Row const &row, Row::Cell const &cell, Which which) {
+  for (auto at = cell.first; at != Row::kEnd;) {
+    auto const &value = row.value(at);
+    if ((which == Which::claimed || value.proven) && test.fits(value.text)) return true;
+    at = value.next;
+  }
+  return false;
 }
 
 // Each case is a sentence of View's description.
-Truth decide(Term const &term, Values const *values, View view) {
-  if (!values) return Truth::no;
+template <class Fits>
+Truth by_view(View view, bool negated, std::span<Row::Cell const *const> cells, Fits fits) {
+  auto const any = [&](auto what) { return std::any_of(cells.begin(), cells.end(), what); };
+  if (any([](auto const *cell) { return cell->missing(); })) return Truth::no;
+  bool const unreadable = view != View::by_polarity && any([](auto const *cell) { return cell->unreadable; });
   switch (view) {
-    case View::by_polarity: return from(any_fits(term.test, term.negated ? values->proven : values->claimed));
+    case View::by_polarity: return from(fits(negated ? Which::proven : Which::claimed));
     case View::denial:
-      if (values->unreadable && !term.negated) return Truth::yes;
-      return from(any_fits(term.test, term.negated ? values->proven : values->claimed));
+      if (unreadable && !negated) return Truth::yes;
+      return from(fits(negated ? Which::proven : Which::claimed));
     case View::proven:
-      if (any_fits(term.test, values->proven)) return Truth::yes;
-      if (values->unreadable) return Truth::unknown;
-      if (values->claimed.empty()) return Truth::no;
-      if (values->proven.empty() || any_fits(term.test, values->claimed)) return Truth::unknown;
+      if (fits(Which::proven)) return Truth::yes;
+      if (unreadable) return Truth::unknown;
+      if (any([](auto const *cell) { return !cell->proven; }) || fits(Which::claimed)) return Truth::unknown;
       return Truth::no;
   }
   __builtin_unreachable();
 }
 
-class Evaluation {
- public:
-  Evaluation(Expression const &expression, Event const &event, View view)
-      : expression_(expression), event_(event), view_(view) {}
-
-  Truth of(std::uint32_t index) const {
-    Step const &step = expression_.steps[index];
-    switch (step.kind) {
-      case Step::Kind::constant: return from(step.value);
-      case Step::Kind::all: return extreme(step, Truth::no, [](Truth a, Truth b) { return std::min(a, b); });
-      case Step::Kind::any: return extreme(step, Truth::yes, [](Truth a, Truth b) { return std::max(a, b); });
-      case Step::Kind::negation:
-        return static_cast<Truth>(static_cast<int>(Truth::yes) - static_cast<int>(of(step.operands.front())));
-      case Step::Kind::term: {
-        Term const &term = expression_.terms[step.term];
-        return decide(term, event_.find(term.hash, term.field), view_);
-      }
-    }
-    __builtin_unreachable();
-  }
-
- private:
-  // Stops at the truth that no further operand can change.
-  template <class Pick>
-  Truth extreme(Step const &step, Truth final, Pick pick) const {
-    Truth result = of(step.operands.front());
-    for (std::size_t i = 1; i < step.operands.size() && result != final; ++i)
-      result = pick(result, of(step.operands[i]));
-    return result;
-  }
-
-  Expression const &expression_;
-  Event const &event_;
-  View view_;
-};
-
 }  // namespace
+
+void Evaluator::begin(Row const &row) {
+  row_ = &row;
+  if (memory_ == Memory::none) return;
+  if (known_.size() != condition_.terms.size() || ++event_ == 0) {
+    known_.assign(condition_.terms.size(), {});
+    event_ = 1;
+  }
+}
+
+Truth Evaluator::term(std::uint32_t index) {
+  if (memory_ == Memory::none) return decide(condition_.terms[index]);
+  Known &known = known_[index];
+  if (known.event != event_) known = {event_, decide(condition_.terms[index])};
+  return known.truth;
+}
+
+Truth Evaluator::decide(Term const &term) {
+  Row::Cell const &cell = row_->cell(term.fields.front());
+  Row::Cell const *const cells[] = {&cell};
+  return std::visit(
+      [&](auto const &test) {
+        return by_view(view_, term.negated, cells,
+                       [&](Which which) { return any_fits(test, *row_, cell, which); });
+      },
+      std::get<ValueTest>(*term.test));
+}
+
+// Stops at the truth that no further operand can change.
+Truth Evaluator::extreme(Step const &step, Truth final) {
+  Truth result = of(step.operands.front());
+  for (std::size_t i = 1; i < step.operands.size() && result != final; ++i) {
+    Truth const next = of(step.operands[i]);
+    result = final == Truth::no ? std::min(result, next) : std::max(result, next);
+  }
+  return result;
+}
+
+Truth Evaluator::of(std::uint32_t index) {
+  Step const &step = condition_.steps[index];
+  switch (step.kind) {
+    case Step::Kind::constant: return from(step.value);
+    case Step::Kind::all: return extreme(step, Truth::no);
+    case Step::Kind::any: return extreme(step, Truth::yes);
+    case Step::Kind::negation:
+      return static_cast<Truth>(static_cast<int>(Truth::yes) - static_cast<int>(of(step.operands.front())));
+    case Step::Kind::term: return term(step.term);
+  }
+  __builtin_unreachable();
+}
 
 bool matches(Query const &query, Event const &event, View view) {
   if (!query.where || (query.category != "any" && query.category != event.category)) return false;
-  Truth const truth = Evaluation(*query.where, event, view).of(query.where->root);
-  return truth == Truth::yes;
+  thread_local Row row{FieldTable{}};  // for its memory
+  row.assign(query.where->fields, event);
+  Evaluator evaluator(query.where->condition, view, Evaluator::Memory::none);
+  evaluator.begin(row);
+  bool const result = evaluator.of(query.where->root) == Truth::yes;
+  row.clear();
+  return result;
 }
 
 }  // namespace imdsgate::eql

@@ -1,4 +1,4 @@
-// EQL's tokens to a syntax tree, by precedence climbing.
+// EQL's tokens to a syntax tree; expressions by precedence climbing.
 // Binding, weakest first: or, and, not, comparisons and predicates, + -, * / %, unary minus.
 #pragma once
 
@@ -11,6 +11,7 @@ namespace imdsgate::eql {
 
 // Nesting and length are limited (200 levels, 256 KiB), so that no text can exhaust the stack. Never throws.
 std::variant<EventQuery, Failure> parse_event_query(std::string_view text);
+std::variant<EventQuery, SequenceQuery, Failure> parse_query(std::string_view text);
 std::variant<NodePtr, Failure> parse_expression(std::string_view text);
 
 }  // namespace imdsgate::eql

@@ -20,7 +20,7 @@ struct Rule : RuleInfo {
   Verdict action = Verdict::alert;  // alert or block
   bool live_exec = true;
   enum class BlockOn { self, any } block_on = BlockOn::self;
-  eql::Query query;
+  eql::RuleQuery query;
   std::string query_text;
 };
 

@@ -154,12 +154,12 @@ class RuleReader {
     eql::Origin origin;
     origin.file = reader_.file();
     origin.places = reader_.places(*value);
-    auto compiled = eql::compile_query(*text, origin);
+    auto compiled = eql::compile_rule_query(*text, origin);
     if (auto *problem = std::get_if<Problem>(&compiled)) {
       reader_.add(std::move(*problem));
       return;
     }
-    rule_->query = std::move(std::get<eql::Query>(compiled));
+    rule_->query = std::get<eql::RuleQuery>(std::move(compiled));
     rule_->query_text = *text;
   }
 

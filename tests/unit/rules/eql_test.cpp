@@ -178,14 +178,15 @@ TEST(Eql, QueriesThatAreNone) {
            {"where true", "1:1", "expected an event category, such as process, or any, found 'where'"},
            {"process.x where true", "1:8", "expected 'where' after the event category, found '.'"},
            {"sequence by host.id with maxspan=1s [process where true] [network where true]", "1:1",
-            "sequence queries are not supported yet"},
+            "a sequence does not stand here; expected CATEGORY where CONDITION"},
            {"join by a [process where true] [network where true]", "1:1",
-            "join queries are not supported yet"},
+            "join queries are not supported; expected"},
            {"sample by a [process where true] [network where true]", "1:1",
-            "sample queries are not supported yet"},
-           {"process where true | tail 5", "1:20", "pipes (head, tail, …) are not supported yet"},
-           {"process where true until true", "1:20", "'until' belongs to sequences"},
-           {"process where true by host.id", "1:20", "'by' belongs to sequences"},
+            "sample queries are not supported; expected"},
+           {"process where true | tail 5", "1:20",
+            "pipes (head, tail, …) are not supported: a rule sees every match"},
+           {"process where true until true", "1:20", "'until' belongs to a sequence"},
+           {"process where true by host.id", "1:20", "'by' belongs to a sequence"},
        }) {
     auto const result = compile_query(text, {"q", 1, 1, 0, {}});
     auto const *found = std::get_if<Problem>(&result);

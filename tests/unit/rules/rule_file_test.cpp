@@ -40,7 +40,7 @@ TEST(RuleFile, TakesTheDefaultsForWhatIsAbsent) {
   EXPECT_TRUE(rule.live_exec);
   EXPECT_EQ(rule.block_on, Rule::BlockOn::self);
   EXPECT_EQ(rule.query_text, "process where true");
-  EXPECT_EQ(rule.query.category, "process");
+  EXPECT_EQ(std::get<eql::Query>(rule.query).category, "process");
 }
 
 TEST(RuleFile, ReadsEveryKey) {
@@ -182,11 +182,28 @@ TEST(RuleFile, QueryErrorsShowTheLineAndACaret) {
             "    ^");
 }
 
-TEST(RuleFile, AQueryWithWhatWeDoNotHaveYetIsNoRule) {
-  EXPECT_EQ(
-      problems("id: r\nname: R\nquery: |\n  sequence by host.id with maxspan=1s\n    [process where true]\n"
-               "    [network where true]\n"),
-      (Lines{"r.yaml:4:3: sequence queries are not supported yet; expected CATEGORY where CONDITION"}));
+TEST(RuleFile, AQueryMayBeASequence) {
+  std::string const text =
+      "id: r\nname: R\nquery: |\n  sequence by host.id with maxspan=1s\n    [process where a == 1] by b\n"
+      "    [network where c != 2] by ?d\n";
+  auto const loaded = load_rule(text, "r.yaml");
+  for (auto const &problem : loaded.problems) ADD_FAILURE() << problem.to_string();
+  ASSERT_TRUE(loaded.rule);
+  auto const &sequence = std::get<eql::Sequence>(loaded.rule->query);
+  EXPECT_EQ(sequence.maxspan, 1000);
+  ASSERT_EQ(sequence.stages.size(), 2u);
+  std::vector<std::string> named;
+  for (auto const &field : eql::query_fields(loaded.rule->query)) {
+    named.push_back((field.optional ? "?" : "") + field.name + ' ' + std::to_string(field.place.line) + ':' +
+                    std::to_string(field.place.column));
+  }
+  EXPECT_EQ(named, (std::vector<std::string>{"host.id 4:15", "a 5:20", "b 5:31", "c 6:20", "?d 6:32"}));
+}
+
+TEST(RuleFile, AQueryWithWhatWeDoNotHaveIsNoRule) {
+  EXPECT_EQ(problems("id: r\nname: R\nquery: |\n  sample by host.id\n    [process where true]\n"
+                     "    [network where true]\n"),
+            (Lines{"r.yaml:4:3: sample queries are not supported; expected CATEGORY where CONDITION"}));
 }
 
 // A valid file with bytes changed: a rule or problems, always.

@@ -177,13 +177,14 @@ TEST(ShippedRule, ListsExactlyThePublishedCriteria) {
 TEST(ShippedRule, EachCriterionDecidesAlone) {
   auto const rule = shipped();
   ASSERT_TRUE(rule);
-  EXPECT_FALSE(matches(rule->query, harmless(), View::by_polarity));
-  EXPECT_TRUE(matches(rule->query, suspect(), View::by_polarity));
+  EXPECT_FALSE(matches(std::get<eql::Query>(rule->query), harmless(), View::by_polarity));
+  EXPECT_TRUE(matches(std::get<eql::Query>(rule->query), suspect(), View::by_polarity));
   for (List const &list : kLists) {
     for (Criterion const &criterion : list.criteria) {
       Event event = list.exclusion ? suspect() : harmless();
       event.set(list.field, criterion.value);
-      EXPECT_EQ(matches(rule->query, event, View::by_polarity), !list.exclusion) << criterion.pattern;
+      EXPECT_EQ(matches(std::get<eql::Query>(rule->query), event, View::by_polarity), !list.exclusion)
+          << criterion.pattern;
 
       std::vector<std::string> others;
       for (Criterion const &other : list.criteria) {
@@ -208,7 +209,7 @@ TEST(ShippedRule, ExclusionsHoldForEveryCriterion) {
       Event event = harmless();
       event.set(list.field, criterion.value);
       event.set("process.working_directory", "/opt/rapid7/ir_agent");
-      EXPECT_FALSE(matches(rule->query, event, View::by_polarity)) << criterion.pattern;
+      EXPECT_FALSE(matches(std::get<eql::Query>(rule->query), event, View::by_polarity)) << criterion.pattern;
     }
   }
 }
@@ -222,14 +223,14 @@ TEST(ShippedRule, AsksForALinuxExecFromEveryTerm) {
              {"host.os.type", "windows"}, {"event.type", "end"}, {"event.action", "fork"}}) {
       Event event = harmless();
       event.set(list.field, list.criteria.front().value);
-      EXPECT_TRUE(matches(rule->query, event, View::by_polarity));
+      EXPECT_TRUE(matches(std::get<eql::Query>(rule->query), event, View::by_polarity));
       event.set(field, other);
-      EXPECT_FALSE(matches(rule->query, event, View::by_polarity)) << field;
+      EXPECT_FALSE(matches(std::get<eql::Query>(rule->query), event, View::by_polarity)) << field;
     }
   }
   Event network = suspect();
   network.category = "network";
-  EXPECT_FALSE(matches(rule->query, network, View::by_polarity));
+  EXPECT_FALSE(matches(std::get<eql::Query>(rule->query), network, View::by_polarity));
 }
 
 TEST(ShippedRule, LyingAddsSuspicionAndNeverRemovesIt) {
@@ -237,19 +238,19 @@ TEST(ShippedRule, LyingAddsSuspicionAndNeverRemovesIt) {
   ASSERT_TRUE(rule);
   Event renamed = harmless();  // proven to be an agent, goes by curl as well
   renamed.set("process.name", Values{{"agent", "curl"}, {"agent"}, false});
-  EXPECT_TRUE(matches(rule->query, renamed, View::by_polarity));
+  EXPECT_TRUE(matches(std::get<eql::Query>(rule->query), renamed, View::by_polarity));
 
   Event nameless = harmless();  // nothing proven at all, claims curl
   nameless.set("process.name", Values{{"curl"}, {}, false});
   nameless.set("process.executable", Values{{"/usr/bin/curl"}, {}, false});
-  EXPECT_TRUE(matches(rule->query, nameless, View::by_polarity));
+  EXPECT_TRUE(matches(std::get<eql::Query>(rule->query), nameless, View::by_polarity));
 
   Event pretender = suspect();  // claims to be an excluded agent
   pretender.set("process.executable",
                 Values{{"/usr/bin/curl", "/opt/rumble/bin/rumble-agent"}, {"/usr/bin/curl"}, false});
-  EXPECT_TRUE(matches(rule->query, pretender, View::by_polarity));
+  EXPECT_TRUE(matches(std::get<eql::Query>(rule->query), pretender, View::by_polarity));
   pretender.set("process.executable", "/opt/rumble/bin/rumble-agent");
-  EXPECT_FALSE(matches(rule->query, pretender, View::by_polarity));
+  EXPECT_FALSE(matches(std::get<eql::Query>(rule->query), pretender, View::by_polarity));
 }
 
 TEST(ShippedRule, AMissingParentExcludesNothing) {
@@ -261,9 +262,9 @@ TEST(ShippedRule, AMissingParentExcludesNothing) {
   event.set("event.type", "start");
   event.set("event.action", "exec");
   event.set("process.name", "curl");
-  EXPECT_TRUE(matches(rule->query, event, View::by_polarity));
+  EXPECT_TRUE(matches(std::get<eql::Query>(rule->query), event, View::by_polarity));
   event.set_unreadable("process.parent.executable");
-  EXPECT_TRUE(matches(rule->query, event, View::by_polarity));
+  EXPECT_TRUE(matches(std::get<eql::Query>(rule->query), event, View::by_polarity));
 }
 
 TEST(ShippedRule, CarriesThePublishedFields) {
