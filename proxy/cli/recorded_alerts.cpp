@@ -60,8 +60,8 @@ void RecordedAlerts::write(AlertLimiter::Summary const &summary) {
   auto const rule = std::ranges::find_if(rules_, named);
   RuleInfo other;
   other.id = summary.name;  // the limiter's bucket for more rules than it keeps apart
-  RuleInfo const &about = rule == rules_.end() ? other : **rule;
-  lines_.append(to_ecs(about, summary));
+  RuleInfo const *const about = rule == rules_.end() ? &other : rule->get();
+  lines_.append(to_ecs(*about, summary));
   lines_.append("\n");
 }
 

@@ -34,14 +34,14 @@ class Pairs(list):
     """An object's members, doubled keys too."""
 
 
-def flatten(value, path: str, fields: dict[str, list[str]]) -> None:
+def flatten(value, path: str | None, fields: dict[str, list[str]]) -> None:
     if isinstance(value, Pairs):
         for key, inner in value:
-            flatten(inner, f"{path}.{key}" if path else key, fields)
+            flatten(inner, key if path is None else f"{path}.{key}", fields)
     elif isinstance(value, list):
         for inner in value:
             flatten(inner, path, fields)
-    elif value is not None:
+    elif value is not None and path is not None:
         text = str(value) if not isinstance(value, bool) else ("true" if value else "false")
         fields[path].append(text)
 
@@ -70,7 +70,7 @@ class Record:
         value = load(raw)
         if not isinstance(value, Pairs):
             raise ValueError("no object")
-        flatten(value, "", self.fields)
+        flatten(value, None, self.fields)
         stamps = self.fields.get("@timestamp", [])
         if len(stamps) != 1:
             raise ValueError("no @timestamp")
@@ -121,7 +121,9 @@ class Machine:
                 if not self.within(chain, record.time):
                     continue
                 if number == last:
-                    done.append([r.line for r in chain] + [record.line])
+                    match = [r.line for r in chain] + [record.line]
+                    if match not in done:  # the same events joined under two keys are one match
+                        done.append(match)
                 else:
                     self.pending[number][key] = chain + [record]
         until = self.rule.until
