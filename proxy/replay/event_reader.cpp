@@ -78,8 +78,9 @@ class FieldTree {
 
 }  // namespace
 
-// What basic_parser calls (https://www.boost.org/doc/libs/1_81_0/libs/json/doc/html/json/ref/boost__json__basic_parser.html).
-// A text arrives whole, as part of the line, unless it holds escapes: then in pieces that are gone afterwards.
+// What basic_parser calls
+// (https://www.boost.org/doc/libs/1_81_0/libs/json/doc/html/json/ref/boost__json__basic_parser.html). A text
+// arrives whole, as part of the line, unless it holds escapes: then in pieces that are gone afterwards.
 class EventReader::Handler {
  public:
   using Code = boost::json::error_code;
@@ -223,7 +224,8 @@ Result<std::int64_t> EventReader::read(std::string_view line, eql::Row &row) {
   bool const more = line.find_first_not_of(" \t\r", end) != line.npos;
   if (!code && more) code = boost::json::make_error_code(boost::json::error::extra_data);
   if (code) {
-    return Error{Errc::malformed, "not a JSON object: " + code.message() + " at column " + std::to_string(end + 1)};
+    return Error{Errc::malformed,
+                 "not a JSON object: " + code.message() + " at column " + std::to_string(end + 1)};
   }
   if (!handler.object()) return Error{Errc::malformed, "not a JSON object"};
   if (handler.times() == 0) return Error{Errc::malformed, "@timestamp is missing"};

@@ -12,7 +12,8 @@ namespace imdsgate {
 
 class LineReader {
  public:
-  static constexpr std::size_t kLongest = 64 << 20;  // bytes of a line; of a longer one only this much is given
+  static constexpr std::size_t kLongest = 64
+                                          << 20;  // bytes of a line; of a longer one only this much is given
 
   struct Line {
     std::string_view text;  // without its newline; valid until the next call
@@ -35,9 +36,9 @@ class LineReader {
 
   int descriptor_;
   std::vector<char> buffer_;
-  std::uint64_t base_ = 0;    // where in the file buffer_ begins
+  std::uint64_t base_ = 0;  // where in the file buffer_ begins
   std::size_t filled_ = 0;
-  std::size_t at_ = 0;        // where in buffer_ the next line begins
+  std::size_t at_ = 0;  // where in buffer_ the next line begins
   std::vector<char> long_line_;
 };
 

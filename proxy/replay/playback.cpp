@@ -73,7 +73,8 @@ Result<void> Playback::run(PlaybackListener const &listener) {
   listener.start_over();
   auto entries = index(listener);
   if (!entries) return entries.error();
-  std::ranges::sort(*entries, {}, [](Entry const &entry) { return std::tie(entry.milliseconds, entry.line); });
+  std::ranges::sort(*entries, {},
+                    [](Entry const &entry) { return std::tie(entry.milliseconds, entry.line); });
   return play(*entries, listener);
 }
 

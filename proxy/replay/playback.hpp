@@ -1,8 +1,8 @@
 // Recorded events in time order (interfaces §1): by their milliseconds, ties by line.
 //
-// A file that is in order is read once, in constant memory. The first event that is earlier than one before it ends that:
-// the listener is told to start over, the file is read again for the time of each event (24 bytes each are kept), and then
-// its lines in order.
+// A file that is in order is read once, in constant memory. The first event that is earlier than one before
+// it ends that: the listener is told to start over, the file is read again for the time of each event (24
+// bytes each are kept), and then its lines in order.
 #pragma once
 
 #include <cstdint>
@@ -26,8 +26,9 @@ struct RecordedEvent {
 // Whom it is told to.
 struct PlaybackListener {
   std::function<void(RecordedEvent const &event)> event;
-  std::function<void(std::uint64_t line, std::string_view why)> malformed;  // once for each such line, in their order
-  std::function<void()> start_over;                                         // at most once: forget all events
+  std::function<void(std::uint64_t line, std::string_view why)>
+      malformed;                     // once for each such line, in their order
+  std::function<void()> start_over;  // at most once: forget all events
 };
 
 class Playback {

@@ -67,7 +67,8 @@ std::optional<milliseconds> time_of_day(Scanner &text) {
   if (!h || !m || *h > 23 || *m > 59) return std::nullopt;
   milliseconds time = hours(*h) + minutes(*m);
   bool const seconds_follow =
-      extended ? text.symbol(":") : !text.rest.empty() && text.rest.front() >= '0' && text.rest.front() <= '9';
+      extended ? text.symbol(":")
+               : !text.rest.empty() && text.rest.front() >= '0' && text.rest.front() <= '9';
   if (!seconds_follow) return time;
   auto const s = text.digits(2);
   if (!s || *s > 60) return std::nullopt;

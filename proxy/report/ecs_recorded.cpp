@@ -149,7 +149,8 @@ void write(JsonWriter &out, json::value const &value) {
 }
 
 std::string written_time(std::int64_t milliseconds) {
-  return timestamp_of(std::chrono::sys_time<std::chrono::milliseconds>(std::chrono::milliseconds(milliseconds)));
+  return timestamp_of(
+      std::chrono::sys_time<std::chrono::milliseconds>(std::chrono::milliseconds(milliseconds)));
 }
 
 // What the alert says itself, under the names of the event's own fields; `event` and `imdsgate` are merged.
@@ -258,8 +259,8 @@ std::string to_ecs(RuleInfo const &rule, AlertLimiter::Summary const &summary) {
   out.key("type").begin_array().value("info").end_array();
   out.member("action", "suppressed").member("outcome", "success");
   out.member("severity", static_cast<int>(rule.severity)).member("risk_score", rule.risk_score).end_object();
-  out.member("message", std::to_string(summary.suppressed) + " alerts of " + summary.name + " by " + processes +
-                            " processes were held back within " + std::to_string(seconds) + " s");
+  out.member("message", std::to_string(summary.suppressed) + " alerts of " + summary.name + " by " +
+                            processes + " processes were held back within " + std::to_string(seconds) + " s");
   out.key("imdsgate").begin_object().member("suppressed_rule", summary.name);
   out.member("suppressed_count", std::to_string(summary.suppressed));
   out.member("suppressed_processes", processes);

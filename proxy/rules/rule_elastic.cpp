@@ -20,21 +20,61 @@ constexpr std::int64_t kMostAlerts = 1'000'000;
 constexpr std::int64_t kHighestVersion = 1'000'000;
 
 // Keys of a rule that say how and where Kibana runs, shows and keeps it.
-constexpr std::array kIgnored = {
-    "actions"sv, "alert_suppression"sv, "alias_purpose"sv, "alias_target_id"sv, "author"sv,
-    "building_block_type"sv, "created_at"sv, "created_by"sv, "data_view_id"sv, "enabled"sv,
-    "execution_summary"sv, "false_positives"sv, "id"sv, "immutable"sv, "index"sv,
-    "investigation_fields"sv, "license"sv, "meta"sv, "namespace"sv, "note"sv,
-    "outcome"sv, "output_index"sv, "related_integrations"sv, "required_fields"sv, "response_actions"sv,
-    "revision"sv, "risk_score_mapping"sv, "rule_name_override"sv, "rule_source"sv, "setup"sv,
-    "severity_mapping"sv, "throttle"sv, "timeline_id"sv, "timeline_title"sv, "timestamp_override"sv,
-    "timestamp_override_fallback_disabled"sv, "to"sv, "updated_at"sv, "updated_by"sv};
+constexpr std::array kIgnored = {"actions"sv,
+                                 "alert_suppression"sv,
+                                 "alias_purpose"sv,
+                                 "alias_target_id"sv,
+                                 "author"sv,
+                                 "building_block_type"sv,
+                                 "created_at"sv,
+                                 "created_by"sv,
+                                 "data_view_id"sv,
+                                 "enabled"sv,
+                                 "execution_summary"sv,
+                                 "false_positives"sv,
+                                 "id"sv,
+                                 "immutable"sv,
+                                 "index"sv,
+                                 "investigation_fields"sv,
+                                 "license"sv,
+                                 "meta"sv,
+                                 "namespace"sv,
+                                 "note"sv,
+                                 "outcome"sv,
+                                 "output_index"sv,
+                                 "related_integrations"sv,
+                                 "required_fields"sv,
+                                 "response_actions"sv,
+                                 "revision"sv,
+                                 "risk_score_mapping"sv,
+                                 "rule_name_override"sv,
+                                 "rule_source"sv,
+                                 "setup"sv,
+                                 "severity_mapping"sv,
+                                 "throttle"sv,
+                                 "timeline_id"sv,
+                                 "timeline_title"sv,
+                                 "timestamp_override"sv,
+                                 "timestamp_override_fallback_disabled"sv,
+                                 "to"sv,
+                                 "updated_at"sv,
+                                 "updated_by"sv};
 
 // Keys of the repository's [metadata].
-constexpr std::array kMetadata = {
-    "bypass_bbr_timing"sv, "comments"sv, "creation_date"sv, "deprecation_date"sv, "extended"sv,
-    "integration"sv, "maturity"sv, "min_stack_comments"sv, "min_stack_version"sv, "os_type_list"sv,
-    "promotion"sv, "query_schema_validation"sv, "related_endpoint_rules"sv, "updated_date"sv};
+constexpr std::array kMetadata = {"bypass_bbr_timing"sv,
+                                  "comments"sv,
+                                  "creation_date"sv,
+                                  "deprecation_date"sv,
+                                  "extended"sv,
+                                  "integration"sv,
+                                  "maturity"sv,
+                                  "min_stack_comments"sv,
+                                  "min_stack_version"sv,
+                                  "os_type_list"sv,
+                                  "promotion"sv,
+                                  "query_schema_validation"sv,
+                                  "related_endpoint_rules"sv,
+                                  "updated_date"sv};
 
 std::vector<Member> const *members(Node const &node) {
   return std::get_if<std::vector<Member>>(&node.value);
@@ -48,8 +88,8 @@ Member const *member(Node const &node, std::string_view key) {
 }
 
 std::string_view described(Node const &node) {
-  static constexpr std::array kNames = {"null"sv, "a boolean"sv, "a number"sv, "a number"sv,
-                                        "a text"sv, "a list"sv, "a table"sv, "a date"sv};
+  static constexpr std::array kNames = {"null"sv,   "a boolean"sv, "a number"sv, "a number"sv,
+                                        "a text"sv, "a list"sv,    "a table"sv,  "a date"sv};
   return kNames[node.value.index()];
 }
 
@@ -63,7 +103,8 @@ class Table {
       for (std::size_t i = 1; i < all->size(); ++i) {
         auto const here = all->begin() + static_cast<std::ptrdiff_t>(i);
         auto const same = [&](Member const &other) { return other.key == here->key; };
-        if (std::any_of(all->begin(), here, same)) error(here->place, "key '" + qualified(here->key) + "' is given twice");
+        if (std::any_of(all->begin(), here, same))
+          error(here->place, "key '" + qualified(here->key) + "' is given twice");
       }
     } else {
       error(node.place, label() + "expected a table, found " + std::string(described(node)));
@@ -74,7 +115,9 @@ class Table {
   void warning(Place place, std::string text) { add(place, std::move(text), true); }
   std::vector<Problem> &problems() { return problems_; }
   std::string const &file() const { return file_; }
-  std::string qualified(std::string_view key) const { return name_.empty() ? std::string(key) : name_ + '.' + std::string(key); }
+  std::string qualified(std::string_view key) const {
+    return name_.empty() ? std::string(key) : name_ + '.' + std::string(key);
+  }
 
   // nullptr: absent, or null, which is the same in JSON.
   Node const *find(std::string_view key) {
@@ -89,7 +132,8 @@ class Table {
   }
   Node const *require(std::string_view key) {
     auto const *const found = find(key);
-    if (found == nullptr && members(node_) != nullptr) error(node_.place, "key '" + qualified(key) + "' is missing");
+    if (found == nullptr && members(node_) != nullptr)
+      error(node_.place, "key '" + qualified(key) + "' is missing");
     return found;
   }
 
@@ -117,7 +161,8 @@ class Table {
     if (*value >= least && *value <= most) {
       target = static_cast<int>(*value);
     } else {
-      error(node->place, qualified(key) + ": must be from " + std::to_string(least) + " to " + std::to_string(most));
+      error(node->place,
+            qualified(key) + ": must be from " + std::to_string(least) + " to " + std::to_string(most));
     }
   }
   void texts(std::string_view key, std::vector<std::string> &target) {
@@ -128,7 +173,8 @@ class Table {
     }
   }
   void expected(std::string_view key, Node const &node, std::string_view what) {
-    error(node.place, qualified(key) + ": expected " + std::string(what) + ", found " + std::string(described(node)));
+    error(node.place,
+          qualified(key) + ": expected " + std::string(what) + ", found " + std::string(described(node)));
   }
 
   void finish() {
@@ -222,7 +268,8 @@ class ElasticRule {
     auto const *const node = table_.find(key);
     auto const *const value = table_.of_type<std::string>(key, node, "a text");
     if (value != nullptr && !value->empty() && *value != understood)
-      table_.error(node->place, std::string(key) + ": only " + std::string(understood) + " is understood, found " + *value);
+      table_.error(node->place, std::string(key) + ": only " + std::string(understood) +
+                                    " is understood, found " + *value);
   }
 
   void meaning() {
@@ -232,18 +279,22 @@ class ElasticRule {
       auto const *const node = table_.find(key);
       auto const *const items = table_.of_type<std::vector<Node>>(key, node, "a list");
       if (items != nullptr && !items->empty())
-        table_.warning(node->place, std::string(key) + " are not applied: the rule may match more than it does in Kibana");
+        table_.warning(node->place,
+                       std::string(key) + " are not applied: the rule may match more than it does in Kibana");
     }
     auto const *const tiebreaker = table_.find("tiebreaker_field");
     auto const *const field = table_.of_type<std::string>("tiebreaker_field", tiebreaker, "a text");
     if (field != nullptr && !field->empty())
-      table_.warning(tiebreaker->place, "tiebreaker_field is not applied: events of one time are taken as they come");
+      table_.warning(tiebreaker->place,
+                     "tiebreaker_field is not applied: events of one time are taken as they come");
   }
 
   void threats() {
-    auto const *const items = table_.of_type<std::vector<Node>>("threat", table_.find("threat"), "a list of tables");
+    auto const *const items =
+        table_.of_type<std::vector<Node>>("threat", table_.find("threat"), "a list of tables");
     for (std::size_t i = 0; items != nullptr && i < items->size(); ++i) {
-      Table table((*items)[i], table_.qualified("threat[" + std::to_string(i) + ']'), table_.problems(), table_.file());
+      Table table((*items)[i], table_.qualified("threat[" + std::to_string(i) + ']'), table_.problems(),
+                  table_.file());
       Threat threat;
       table.text("framework", threat.framework, table.require("framework"));
       if (auto const *const node = table.require("tactic")) {
@@ -268,7 +319,8 @@ class ElasticRule {
     std::vector<ThreatTechnique> result;
     auto const *const items = parent.of_type<std::vector<Node>>(key, parent.find(key), "a list of tables");
     for (std::size_t i = 0; items != nullptr && i < items->size(); ++i) {
-      Table table((*items)[i], parent.qualified(std::string(key) + '[' + std::to_string(i) + ']'), table_.problems(), table_.file());
+      Table table((*items)[i], parent.qualified(std::string(key) + '[' + std::to_string(i) + ']'),
+                  table_.problems(), table_.file());
       ThreatTechnique technique;
       named(table, technique.id, technique.name, technique.reference);
       if (key == "technique") technique.subtechniques = techniques(table, "subtechnique");
@@ -303,7 +355,8 @@ class ElasticRule {
 bool is_no_rule(Node const &node) {
   auto const has = [&](std::string_view key) { return member(node, key) != nullptr; };
   if (has("rule_id") || has("query")) return false;
-  return has("exported_count") || has("exported_rules_count") || has("list_id") || (has("attributes") && has("type"));
+  return has("exported_count") || has("exported_rules_count") || has("list_id") ||
+         (has("attributes") && has("type"));
 }
 
 RuleFiles begun(rule_file::Parsed &parsed) {

@@ -1,5 +1,5 @@
-// JSON with places. Boost.JSON's parser says nothing of where it is, so it is fed byte by byte: what it calls, it calls
-// for the byte it was just given. A rule file is small enough for that.
+// JSON with places. Boost.JSON's parser says nothing of where it is, so it is fed byte by byte: what it
+// calls, it calls for the byte it was just given. A rule file is small enough for that.
 #include <boost/json/basic_parser_impl.hpp>
 
 #include <algorithm>
@@ -68,7 +68,8 @@ class Builder {
 
   bool part(std::string_view piece) {
     if (piece.empty()) return true;
-    // A text's first piece begins behind its quote. A piece that is not as long as what was read for it is an escape.
+    // A text's first piece begins behind its quote. A piece that is not as long as what was read for it is an
+    // escape.
     std::size_t const start = text_.empty() ? token() + 1 : piece_end_;
     bool const as_written = at_ + 1 - start == piece.size();
     for (std::size_t i = 0; i < piece.size(); ++i)
@@ -140,7 +141,8 @@ std::size_t next_object(std::string_view text, std::size_t at) {
 }  // namespace
 
 Lines::Lines(std::string_view text) : starts_{0}, size_(text.size()) {
-  for (std::size_t at = text.find('\n'); at != text.npos; at = text.find('\n', at + 1)) starts_.push_back(at + 1);
+  for (std::size_t at = text.find('\n'); at != text.npos; at = text.find('\n', at + 1))
+    starts_.push_back(at + 1);
 }
 
 Place Lines::at(std::size_t offset) const {
@@ -177,7 +179,8 @@ Parsed parse_json(std::string_view text, std::string const &file) {
       continue;
     }
     auto const place = lines.at(object ? at : begin);
-    std::string const why = !object ? "expected a JSON object" : "JSON: " + (code ? code.message() : "the object does not end");
+    std::string const why =
+        !object ? "expected a JSON object" : "JSON: " + (code ? code.message() : "the object does not end");
     result.problems.push_back({file, place.line, place.column, false, why});
     at = next_object(text, at);
   }

@@ -30,14 +30,17 @@ class Positions {
 // Where each byte of a text stands, walking along what it was written as.
 class TextPlaces {
  public:
-  TextPlaces(Positions const &positions, std::size_t at) : positions_(positions), raw_(positions.text()), at_(at) {
+  TextPlaces(Positions const &positions, std::size_t at)
+      : positions_(positions), raw_(positions.text()), at_(at) {
     char const quote = at < raw_.size() ? raw_[at] : '"';
     basic_ = quote == '"';
     bool const several_lines = raw_.substr(at, 3) == std::string(3, quote);
     at_ += several_lines ? 3 : 1;
     // A newline right behind the opening quotes is no part of the text.
-    if (several_lines && raw_.substr(at_, 2) == "\r\n") at_ += 2;
-    else if (several_lines && raw_.substr(at_, 1) == "\n") ++at_;
+    if (several_lines && raw_.substr(at_, 2) == "\r\n")
+      at_ += 2;
+    else if (several_lines && raw_.substr(at_, 1) == "\n")
+      ++at_;
   }
 
   Places of(std::string_view text) {
@@ -87,7 +90,8 @@ Node to_node(toml::node const &node, Positions const &positions);
 Node to_node(toml::table const &table, Positions const &positions) {
   std::vector<Member> members;
   for (auto const &[key, value] : table) {
-    members.push_back({std::string(key.str()), positions.place(key.source().begin), to_node(value, positions)});
+    members.push_back(
+        {std::string(key.str()), positions.place(key.source().begin), to_node(value, positions)});
   }
   return {positions.place(table.source().begin), std::move(members), {}};
 }
