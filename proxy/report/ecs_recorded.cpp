@@ -1,7 +1,7 @@
 #include "report/ecs_recorded.hpp"
 
+#include <algorithm>
 #include <boost/json/parse.hpp>
-#include <cmath>
 #include <utility>
 
 #include "report/ecs.hpp"
@@ -15,8 +15,6 @@ namespace json = boost::json;
 
 constexpr std::size_t kDeepest = 512;  // as EventReader has it
 
-json::value nested(json::value const &value);
-
 // Both, as values of one field.
 void join(json::value &to, json::value from) {
   if (!to.is_array()) to = json::array{std::move(to)};
@@ -28,39 +26,51 @@ void join(json::value &to, json::value from) {
   for (auto &value : from.get_array()) values.push_back(std::move(value));
 }
 
-void put(json::object &to, std::string_view path, json::value value) {
-  auto const dot = path.find('.');
-  auto *const there = to.if_contains(path.substr(0, dot));
-  if (dot != path.npos) {
-    if (there != nullptr && there->is_object()) {
-      put(there->get_object(), path.substr(dot + 1), std::move(value));
-    } else if (there == nullptr) {
-      put(to[path.substr(0, dot)].emplace_object(), path.substr(dot + 1), std::move(value));
-    } else {
-      to[path] = std::move(value);  // something that is no object stands where one would have to
-    }
-    return;
-  }
+void put_whole(json::object &to, std::string_view key, json::value value) {
+  auto *const there = to.if_contains(key);
   if (there == nullptr) {
-    to.emplace(path, std::move(value));
+    to.emplace(key, std::move(value));
   } else if (there->is_object() && value.is_object()) {
-    for (auto &member : value.get_object()) put(there->get_object(), member.key(), std::move(member.value()));
+    for (auto &member : value.get_object())
+      put_whole(there->get_object(), member.key(), std::move(member.value()));
   } else {
     join(*there, std::move(value));
   }
 }
 
-json::object nested(json::object const &object) {
-  json::object result;
-  for (auto const &member : object) put(result, member.key(), nested(member.value()));
-  return result;
+// Below the objects that the parts of `path` name; where something that is no object stands in the way, the
+// rest of the path stays one key.
+void put(json::object &to, std::string_view path, json::value value) {
+  json::object *object = &to;
+  for (auto dot = path.find('.'); dot != path.npos; dot = path.find('.')) {
+    auto const key = path.substr(0, dot);
+    auto *next = object->if_contains(key);
+    if (next == nullptr) next = &object->emplace(key, json::object()).first->value();
+    if (!next->is_object()) break;
+    object = &next->get_object();
+    path.remove_prefix(dot + 1);
+  }
+  put_whole(*object, path, std::move(value));
 }
 
-json::value nested(json::value const &value) {
-  if (value.is_object()) return nested(value.get_object());
-  if (!value.is_array()) return value;
-  json::array result;
-  for (auto const &item : value.get_array()) result.push_back(nested(item));
+// `depth` levels down. A key with more parts than there may be levels stays as it is.
+json::value nested(json::value const &value, std::size_t depth) {
+  if (value.is_array()) {
+    json::array result;
+    for (auto const &item : value.get_array()) result.push_back(nested(item, depth + 1));
+    return result;
+  }
+  if (!value.is_object()) return value;
+  json::object result;
+  for (auto const &member : value.get_object()) {
+    std::string_view const key = member.key();
+    auto const below = depth + 1 + static_cast<std::size_t>(std::ranges::count(key, '.'));
+    if (below <= kDeepest) {
+      put(result, key, nested(member.value(), below));
+    } else {
+      put_whole(result, key, nested(member.value(), depth + 1));
+    }
+  }
   return result;
 }
 
@@ -179,7 +189,7 @@ RecordedAlert::RecordedAlert(std::string_view line) {
   options.max_depth = kDeepest;
   json::error_code code;
   auto const value = json::parse(line, code, {}, options);
-  if (!code && value.is_object()) event_ = nested(value.get_object());
+  if (!code && value.is_object()) event_ = std::move(nested(value, 0).get_object());
   executable_ = text_at(event_, "process.executable");
   user_ = text_at(event_, "user.id");
   path_class_ = text_at(event_, "imdsgate.path_class");
