@@ -4,15 +4,12 @@
 #include <map>
 #include <optional>
 
+#include "rules/compile_value.hpp"
 #include "rules/matcher.hpp"
 #include "rules/sequence.hpp"
 
 namespace imdsgate::eql {
 namespace {
-
-bool is_address_field(std::string_view name) {
-  return name == "ip" || name.ends_with(".ip");
-}
 
 // The conditions of all rules as one: equal terms once, fields by one table.
 class Merger {

@@ -255,4 +255,19 @@ std::variant<std::vector<Token>, Failure> tokenize(std::string_view text) {
   return Lexer(text).run();
 }
 
+// Escapes are longer than what they stand for; \u{…} may be more than a byte.
+std::size_t offset_in_string(std::string_view text, std::size_t at, std::size_t index) {
+  if (text.substr(at).starts_with("\"\"\"")) return at + 3 + index;
+  std::size_t end = at + 1;
+  for (std::size_t decoded = 0; decoded < index && end < text.size();) {
+    std::size_t length = 1;
+    if (text[end] == '\\') length = text.substr(end).starts_with("\\u{") ? text.find('}', end) + 1 - end : 2;
+    auto const one = tokenize('"' + std::string(text.substr(end, length)) + '"');
+    auto const *tokens = std::get_if<std::vector<Token>>(&one);
+    decoded += tokens == nullptr ? 1 : tokens->front().text.size();
+    end += length;
+  }
+  return end;
+}
+
 }  // namespace imdsgate::eql

@@ -33,4 +33,7 @@ struct Token {
 // All tokens, an `end` last. Never throws, on any bytes.
 std::variant<std::vector<Token>, Failure> tokenize(std::string_view text);
 
+// Where in the text byte `index` of a string's value stands. `at`: where its token begins.
+std::size_t offset_in_string(std::string_view text, std::size_t at, std::size_t index);
+
 }  // namespace imdsgate::eql

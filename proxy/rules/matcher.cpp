@@ -5,6 +5,8 @@
 namespace imdsgate::eql {
 namespace {
 
+constexpr std::size_t kMostChoices = 4096;  // of the values of a term's fields
+
 Truth from(bool value) {
   return value ? Truth::yes : Truth::no;
 }
@@ -60,6 +62,7 @@ Truth Evaluator::term(std::uint32_t index) {
 }
 
 Truth Evaluator::decide(Term const &term) {
+  if (auto const *formula = std::get_if<Formula>(term.test.get())) return decide_formula(term, *formula);
   Row::Cell const &cell = row_->cell(term.fields.front());
   Row::Cell const *const cells[] = {&cell};
   return std::visit(
@@ -68,6 +71,46 @@ Truth Evaluator::decide(Term const &term) {
                        [&](Which which) { return any_fits(test, *row_, cell, which); });
       },
       std::get<ValueTest>(*term.test));
+}
+
+Truth Evaluator::decide_formula(Term const &term, Formula const &formula) {
+  cells_.clear();
+  for (std::uint32_t const field : term.fields) cells_.push_back(&row_->cell(field));
+  return by_view(view_, term.negated, cells_,
+                 [&](Which which) { return any_choice(formula, which == Which::proven); });
+}
+
+// The first value from `at` on that counts.
+std::uint32_t Evaluator::counted(std::uint32_t at, bool only_proven) const {
+  while (at != Row::kEnd && only_proven && !row_->value(at).proven) at = row_->value(at).next;
+  return at;
+}
+
+bool Evaluator::any_choice(Formula const &formula, bool only_proven) {
+  at_.clear();
+  chosen_.clear();
+  for (Row::Cell const *cell : cells_) {
+    at_.push_back(counted(cell->first, only_proven));
+    if (at_.back() == Row::kEnd) return false;
+    chosen_.push_back(row_->value(at_.back()).text);
+  }
+  for (std::size_t choices = kMostChoices; choices > 0; --choices) {
+    if (formula.holds(chosen_, texts_)) return true;
+    if (!next_choice(only_proven)) return false;
+  }
+  return false;
+}
+
+// Like an odometer, the first field fastest.
+bool Evaluator::next_choice(bool only_proven) {
+  for (std::size_t i = 0; i < at_.size(); ++i) {
+    at_[i] = counted(row_->value(at_[i]).next, only_proven);
+    bool const wrapped = at_[i] == Row::kEnd;
+    if (wrapped) at_[i] = counted(cells_[i]->first, only_proven);
+    chosen_[i] = row_->value(at_[i]).text;
+    if (!wrapped) return true;
+  }
+  return false;
 }
 
 // Stops at the truth that no further operand can change.

@@ -7,17 +7,18 @@
 #include <vector>
 
 #include "rules/eql.hpp"
+#include "rules/formula.hpp"
 #include "rules/row.hpp"
 #include "rules/value_test.hpp"
 
 namespace imdsgate::eql {
 
-// What a term asks of a value of its field.
-using TermTest = std::variant<ValueTest>;
+// What a term asks of one choice of values, one of each of its fields.
+using TermTest = std::variant<ValueTest, Formula>;
 
 // Its fields held against a test. `negated`: an odd number of negations stands above it.
 struct Term {
-  std::vector<std::uint32_t> fields;  // numbers in the expression's table; one with a ValueTest
+  std::vector<std::uint32_t> fields;  // numbers in the table; one with a ValueTest; one with a ValueTest
   bool negated = false;
   std::shared_ptr<TermTest const> test;
   std::string key;  // equal for terms that ask the same
@@ -65,6 +66,10 @@ class Evaluator {
   };
   Truth term(std::uint32_t index);
   Truth decide(Term const &term);
+  Truth decide_formula(Term const &term, Formula const &formula);
+  bool any_choice(Formula const &formula, bool only_proven);
+  bool next_choice(bool only_proven);
+  std::uint32_t counted(std::uint32_t at, bool only_proven) const;
   Truth extreme(Step const &step, Truth final);
 
   Condition const &condition_;
@@ -73,6 +78,11 @@ class Evaluator {
   Row const *row_ = nullptr;
   std::uint32_t event_ = 0;
   std::vector<Known> known_;  // by term
+  // While a formula is decided, by its fields: the cells, the values chosen and their texts.
+  std::vector<Row::Cell const *> cells_;
+  std::vector<std::uint32_t> at_;
+  std::vector<std::string_view> chosen_;
+  Texts texts_;
 };
 
 }  // namespace imdsgate::eql

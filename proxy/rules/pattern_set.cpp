@@ -63,6 +63,22 @@ void PatternSet::add_text(std::string_view text) {
   insert(texts_, prepared(text));
 }
 
+void PatternSet::add_prefix(std::string_view text) {
+  insert(prefixes_, prepared(text));
+}
+
+void PatternSet::add_suffix(std::string_view text) {
+  suffixes_.push_back(prepared(text));
+}
+
+void PatternSet::add_part(std::string_view text) {
+  std::string part = prepared(text);
+  auto const other = std::find_if_not(part.begin(), part.end(), is_letter);
+  std::size_t const anchor = other == part.end() ? 0 : static_cast<std::size_t>(other - part.begin());
+  bool const caseless = letters_ == Case::sensitive || std::none_of(part.begin(), part.end(), is_letter);
+  parts_.push_back({std::move(part), anchor, caseless});
+}
+
 void PatternSet::add_pattern(std::string_view pattern) {
   std::string text;
   for (char const c : prepared(pattern)) {
@@ -76,16 +92,11 @@ void PatternSet::add_pattern(std::string_view pattern) {
   }
   std::string_view const inner = std::string_view(text).substr(1);
   if (text[wildcard] == '*' && wildcard == text.size() - 1) {
-    text.pop_back();
-    insert(prefixes_, std::move(text));
+    add_prefix(std::string_view(text).substr(0, text.size() - 1));
   } else if (text.front() == '*' && inner.find_first_of("*?") == inner.npos) {
-    suffixes_.emplace_back(inner);
+    add_suffix(inner);
   } else if (text.front() == '*' && inner.find_first_of("*?") == inner.size() - 1 && inner.back() == '*') {
-    std::string part(inner.substr(0, inner.size() - 1));
-    auto const other = std::find_if_not(part.begin(), part.end(), is_letter);
-    std::size_t const anchor = other == part.end() ? 0 : static_cast<std::size_t>(other - part.begin());
-    bool const caseless = letters_ == Case::sensitive || std::none_of(part.begin(), part.end(), is_letter);
-    parts_.push_back({std::move(part), anchor, caseless});
+    add_part(inner.substr(0, inner.size() - 1));
   } else {
     globs_.push_back(std::move(text));
   }

@@ -18,6 +18,10 @@ class PatternSet {
   void add_text(std::string_view text);        // * and ? stand for themselves
   void add_pattern(std::string_view pattern);  // * any run, ? one UTF-8 character; nothing escapes them
 
+  void add_prefix(std::string_view text);  // likewise, and anything behind it
+  void add_suffix(std::string_view text);
+  void add_part(std::string_view text);
+
   // Compares the whole value. Allocates nothing; linear in the value for all but the patterns with wildcards
   // in their middle, each of which may cost its length for every byte.
   bool matches(std::string_view value) const;

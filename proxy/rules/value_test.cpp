@@ -6,11 +6,14 @@
 #include <compare>
 
 namespace imdsgate::eql {
-namespace {
 
 std::partial_ordering compare(Number const &a, Number const &b) {
   if (a.integral && b.integral) return a.integer <=> b.integer;
-  return a.real <=> b.real;
+  // Wide enough for both, so that an integer a real cannot hold is not taken for its neighbour.
+  auto const exact = [](Number const &n) {
+    return n.integral ? static_cast<long double>(n.integer) : static_cast<long double>(n.real);
+  };
+  return exact(a) <=> exact(b);
 }
 
 bool holds(Comparison::Operator op, std::partial_ordering order) {
@@ -24,8 +27,6 @@ bool holds(Comparison::Operator op, std::partial_ordering order) {
   }
   __builtin_unreachable();
 }
-
-}  // namespace
 
 std::optional<Number> read_number(std::string_view text) {
   // "inf" and "nan", which from_chars knows, are words.
@@ -56,6 +57,33 @@ bool OneOf::fits(std::string_view value) const {
   auto const number = read_number(value);
   return number && std::any_of(numbers.begin(), numbers.end(),
                                [&](Number const &wanted) { return compare(*number, wanted) == 0; });
+}
+
+bool Networks::fits(std::string_view value) const {
+  auto const address = Address::parse(value);
+  if (!address) return false;
+  auto const &bytes = address->bytes();
+  return std::any_of(networks.begin(), networks.end(), [&](Network const &network) {
+    auto const &wanted = network.address.bytes();
+    auto const whole = static_cast<std::size_t>(network.bits / 8);
+    int const rest = network.bits % 8;
+    if (!std::equal(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(whole), wanted.begin()))
+      return false;
+    return rest == 0 || (bytes[whole] ^ wanted[whole]) >> (8 - rest) == 0;
+  });
+}
+
+std::optional<Networks::Network> Networks::parse(std::string_view text) {
+  auto const slash = text.find('/');
+  if (slash == text.npos) return std::nullopt;
+  auto const address = Address::parse(text.substr(0, slash));
+  std::string_view const digits = text.substr(slash + 1);
+  int bits = -1;
+  auto const [end, ec] = std::from_chars(digits.data(), digits.data() + digits.size(), bits);
+  if (!address || ec != std::errc{} || end != digits.data() + digits.size()) return std::nullopt;
+  bool const v4 = text.substr(0, slash).find(':') == text.npos;
+  if (bits < 0 || bits > (v4 ? 32 : 128)) return std::nullopt;
+  return Network{*address, v4 ? bits + 96 : bits};
 }
 
 bool Bound::fits(std::string_view value) const {

@@ -1,6 +1,7 @@
 // What one value of a field is held against, compiled.
 #pragma once
 
+#include <compare>
 #include <optional>
 #include <string_view>
 #include <variant>
@@ -9,6 +10,7 @@
 #include "model/address.hpp"
 #include "rules/ast.hpp"
 #include "rules/pattern_set.hpp"
+#include "rules/regex.hpp"
 
 namespace imdsgate::eql {
 
@@ -35,7 +37,23 @@ struct Any {
   bool fits(std::string_view) const { return true; }
 };
 
-using ValueTest = std::variant<Any, OneOf, Bound>;
+// An address in one of some networks.
+struct Networks {
+  struct Network {
+    Address address;
+    int bits = 0;  // of 128: IPv4 networks are those of the mapped addresses
+  };
+  std::vector<Network> networks;
+
+  bool fits(std::string_view value) const;
+  static std::optional<Network> parse(
+      std::string_view text);  // 10.0.0.0/8, fd00::/8; bits beyond the prefix may be set
+};
+
+using ValueTest = std::variant<Any, OneOf, Bound, Networks, Regex>;
+
+std::partial_ordering compare(Number const &a, Number const &b);
+bool holds(Comparison::Operator op, std::partial_ordering order);
 
 // Decimal or scientific, the whole text; nullopt for anything else, white space and a leading + too.
 std::optional<Number> read_number(std::string_view text);

@@ -174,11 +174,11 @@ TEST(RuleFile, QueryErrorsNameTheFilesOwnPlace) {
 
 TEST(RuleFile, QueryErrorsShowTheLineAndACaret) {
   auto const loaded =
-      load_rule("id: r\nname: R\nquery: |\n  process where\n    length(process.name) > 64\n", "r.yaml");
+      load_rule("id: r\nname: R\nquery: |\n  process where\n    lenght(process.name) > 64\n", "r.yaml");
   ASSERT_EQ(loaded.problems.size(), 1u);
   EXPECT_EQ(loaded.problems[0].to_string(),
-            "r.yaml:5:5: functions are not supported yet: length\n"
-            "    length(process.name) > 64\n"
+            "r.yaml:5:5: there is no function lenght; did you mean length?\n"
+            "    lenght(process.name) > 64\n"
             "    ^");
 }
 

@@ -1,0 +1,35 @@
+// A value while a condition is decided, and where the texts that functions make are kept meanwhile.
+#pragma once
+
+#include <deque>
+#include <string>
+#include <string_view>
+#include <variant>
+
+#include "rules/ast.hpp"
+
+namespace imdsgate::eql {
+
+using Value = std::variant<std::monostate, bool, Number, std::string_view>;  // monostate: null
+
+inline bool is_null(Value const &value) {
+  return value.index() == 0;
+}
+
+// Texts that live until reset(). Keeps their memory.
+class Texts {
+ public:
+  std::string &next() {
+    if (used_ == texts_.size()) texts_.emplace_back();
+    std::string &text = texts_[used_++];
+    text.clear();
+    return text;
+  }
+  void reset() { used_ = 0; }
+
+ private:
+  std::deque<std::string> texts_;
+  std::size_t used_ = 0;
+};
+
+}  // namespace imdsgate::eql
