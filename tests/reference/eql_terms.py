@@ -122,7 +122,7 @@ def like(text: str, pattern: str, insensitive: bool) -> bool:
 
 
 def regex(text: str, pattern: str, insensitive: bool) -> bool:
-    return re.fullmatch(pattern, text, re.S | (re.I | re.A if insensitive else 0)) is not None
+    return re.fullmatch(pattern, text, re.S | re.A | (re.I if insensitive else 0)) is not None
 
 
 def listed(tree, fields) -> bool | None:
@@ -172,6 +172,8 @@ def value(tree, fields):
 
 
 def between(source: str, left: str, right: str, greedy: bool, case) -> str:
+    if not (source and left and right):
+        return source
     at = case(source).find(case(left))
     if at < 0:
         return ""
