@@ -11,11 +11,14 @@ namespace imdsgate {
 namespace {
 
 constexpr std::size_t kBuffer = 1 << 20;
-constexpr std::uint64_t kBefore = kBuffer / 2;  // what is read along before a place that is sought
+// At a place that is sought little is read, and twice as much each time that reading goes on from there: the
+// lines of several recordings one behind the other are taken from each in turn.
+constexpr std::size_t kAtPlace = 16 << 10;
+constexpr std::uint64_t kBefore = 4 << 10;  // of which this much is before it
 
 }  // namespace
 
-LineReader::LineReader(int descriptor) : descriptor_(descriptor), buffer_(kBuffer) {}
+LineReader::LineReader(int descriptor) : descriptor_(descriptor), buffer_(kBuffer), read_(kBuffer) {}
 
 void LineReader::seek(std::uint64_t offset) {
   if (offset >= base_ && offset <= base_ + filled_) {
@@ -25,6 +28,7 @@ void LineReader::seek(std::uint64_t offset) {
   base_ = offset - std::min(offset, kBefore);
   filled_ = 0;
   at_ = static_cast<std::size_t>(offset - base_);
+  read_ = kAtPlace;
 }
 
 // Appends what follows in the file, after moving what is not read yet to the front when there is no room.
@@ -36,9 +40,11 @@ Result<bool> LineReader::fill() {
     at_ = 0;
   }
   if (filled_ == buffer_.size()) buffer_.resize(std::min(buffer_.size() * 2, kLongest + 1));
+  auto const size = std::min(read_, buffer_.size() - filled_);
+  read_ = std::min(read_ * 2, kBuffer);
   for (;;) {
-    auto const count = ::pread(descriptor_, buffer_.data() + filled_, buffer_.size() - filled_,
-                               static_cast<off_t>(base_ + filled_));
+    auto const count =
+        ::pread(descriptor_, buffer_.data() + filled_, size, static_cast<off_t>(base_ + filled_));
     if (count < 0 && errno == EINTR) continue;
     if (count < 0) return Error{Errc::system, std::generic_category().message(errno)};
     filled_ += static_cast<std::size_t>(count);

@@ -38,6 +38,7 @@ class LineReader {
   std::vector<char> buffer_;
   std::uint64_t base_ = 0;  // where in the file buffer_ begins
   std::size_t filled_ = 0;
+  std::size_t read_;    // bytes of the next read
   std::size_t at_ = 0;  // where in buffer_ the next line begins
   std::vector<char> long_line_;
 };

@@ -65,7 +65,7 @@ def differences(tmp_path: pathlib.Path, rules: dict[str, str], lines: list[bytes
     arguments = []
     for name, query in rules.items():
         file = tmp_path / f"{name}.yaml"  # JSON is YAML
-        file.write_text(json.dumps({"id": name, "name": name, "query": query}))
+        file.write_text(json.dumps({"id": name, "name": name, "query": query}, ensure_ascii=False))
         arguments += ["--rule", file]
     run = subprocess.run([BINARY, "replay", "--max-alerts", "none", *arguments, events], capture_output=True)
     assert run.returncode in (0, 1), run.stderr.decode()

@@ -205,12 +205,16 @@ def text_of(item) -> str:
     return ("true" if item else "false") if isinstance(item, bool) else str(item)
 
 
+def network(block: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    """One of v4-mapped addresses is the IPv4 network it stands for."""
+    found = ipaddress.ip_network(block, strict=False)
+    mapped = getattr(found.network_address, "ipv4_mapped", None)
+    return ipaddress.ip_network(f"{mapped}/{found.prefixlen - 96}", strict=False) if mapped and found.prefixlen >= 96 else found
+
+
 def cidr(text: str, blocks) -> bool:
     canonical = address(text)
-    if canonical is None:
-        return False
-    found = ipaddress.ip_address(canonical)
-    return any(found in ipaddress.ip_network(block, strict=False) for block in blocks)
+    return canonical is not None and any(ipaddress.ip_address(canonical) in network(block) for block in blocks)
 
 
 def call(name: str, insensitive: bool, arguments: list):
