@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# What a change has to pass, stage by stage, cheapest first: format, build (and every test), sanitize, tidy.
+# What a change has to pass, stage by stage, cheapest first: format, build (and every test), sanitize, tidy,
+# fuzz.
 #   check.sh [STAGE…]     e.g. check.sh format tidy; without one, all of them
 set -euo pipefail
 
@@ -37,10 +38,24 @@ run_tidy() {
     --extra-arg=-D__cpp_impl_coroutine=201902L --extra-arg=-Wno-error
 }
 
-(($#)) || set -- format build sanitize tidy
+# Each fuzzer for a minute, from its corpus. What it finds is left in the build directory; the corpus is not changed.
+run_fuzz() {
+  cmake -S "$repository" -B "$build-fuzz" -G Ninja -DCMAKE_BUILD_TYPE=Debug -DCMAKE_CXX_COMPILER=clang++-14 \
+    -DCCACHE=OFF -DIMDSGATE_FUZZ=ON -DIMDSGATE_TESTS=OFF >/dev/null
+  ninja -C "$build-fuzz" -j "$jobs"
+  local corpus name
+  for corpus in "$repository"/tests/fuzz/corpus/*/; do
+    name=$(basename "$corpus")
+    mkdir -p "$build-fuzz/found/$name"
+    (cd "$build-fuzz" && UBSAN_OPTIONS=halt_on_error=1 "tests/fuzz/fuzz_$name" -max_total_time=60 -max_len=4096 \
+      -print_final_stats=1 "found/$name" "$corpus")
+  done
+}
+
+(($#)) || set -- format build sanitize tidy fuzz
 for stage in "$@"; do
-  [[ $stage =~ ^(format|build|sanitize|tidy)$ ]] || {
-    sed -n '2,3s/^# \{0,1\}//p' "$0" >&2
+  [[ $stage =~ ^(format|build|sanitize|tidy|fuzz)$ ]] || {
+    sed -n '2,4s/^# \{0,1\}//p' "$0" >&2
     exit 2
   }
 done

@@ -1,15 +1,15 @@
 // Many rules over one stream of events in time order: event queries and sequences. Pure; time is passed in.
 //
-// What a sequence means (https://www.elastic.co/guide/en/elasticsearch/reference/current/eql-syntax.html, and
-// where that is silent, as written here):
+// What a sequence means
+// (https://www.elastic.co/guide/en/elasticsearch/reference/current/eql-syntax.html, and where that is silent,
+// as written here):
 // - The join keys of a stage are the `by` of the sequence, then the stage's own. A missing key never joins,
-// unless it is
-//   written `?key`: then missing equals missing. Keys compare by their text, case-sensitively; on an address
-//   field as addresses. An event with several values in a key field joins under each of them (at most 16
-//   combinations).
+//   unless it is written `?key`: then missing equals missing. Keys compare by their text, case-sensitively;
+//   on an address field as addresses. An event with several values in a key field joins under each of them
+//   (at most 16 combinations); the same events joined under several keys are one match.
 // - For each key there is at most one pending match a stage: a newer one replaces it. Going on to the next
-// stage consumes
-//   it. One event may end a sequence and start the next; it is never two stages of the same match.
+//   stage consumes it. One event may end a sequence and start the next; it is never two stages of the same
+//   match.
 // - maxspan is measured from the first event, inclusive, in milliseconds.
 // - `until`: an event it matches ends every pending match of its key, after the stages have seen it.
 // - `with runs=N` is the same stage N times.

@@ -1,10 +1,12 @@
 // Event Query Language, the part that decides on one event: compile once, match often. Pure.
 //
 // Language: https://www.elastic.co/guide/en/elasticsearch/reference/current/eql-syntax.html
-// Here: `CATEGORY where CONDITION`, and or not, parentheses, == != < <= > >=, `:`, like, like~, in, in~, not
-// in, not like, lists, null, booleans, numbers, strings, raw strings, `names`, ?optional, comments. What the
-// language has beyond that (sequences, functions, regex, arithmetic, pipes) is an error that names it, never
-// a silent no-match.
+// Here: `CATEGORY where CONDITION`, sequences (what they mean: rules/engine.hpp), and or not, parentheses, ==
+// != < <= >
+// >=, `:`, like, like~, regex, regex~, in, in~ and their `not` forms, lists, arithmetic, the functions of
+// rules/functions.hpp, null, booleans, numbers, strings, raw strings, `names`, ?optional, comments. What the
+// language has beyond that (samples, missing events, pipes, lineage) is an error that names it, never a
+// silent no-match.
 //
 // What a condition means
 // - A field without a value is missing: every term on it is false, and `not` of the term is true. So is
@@ -20,6 +22,14 @@
 // - Values are texts. A number literal compares with what reads as a number, true and false with those words;
 //   < and > on strings order by bytes. On a field whose last name is `ip` (destination.ip) literals are
 //   addresses, and ::ffff:169.254.169.254 equals 169.254.169.254.
+// - regex and match compare the whole value too: rules/regex.hpp.
+// - A function or operator of a missing field is null, and a term with a null in it is false. Where several
+// fields stand in
+//   one term, it is true when any choice of their values makes it so (of 4096 tried); a field that stands
+//   there twice is one choice.
+// - Two fields compare as numbers where both read as numbers, as addresses where one of them is a field of
+// addresses and
+//   both read as such, else as texts. A field beside a function takes the function's type.
 // - The category and field names are case-sensitive.
 #pragma once
 

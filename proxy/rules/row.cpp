@@ -101,6 +101,11 @@ void Row::assign(FieldTable const &fields, Event const &event) {
     auto const &[name, values] = event.slots_[i];
     std::uint32_t const field = fields.find(event.hashes_[i], name);
     if (field == FieldTable::kUnnamed) continue;
+    if (values.claimed.size() == 1) {  // a proven value is claimed as well
+      append(field, values.claimed.front(), !values.proven.empty());
+      if (values.unreadable) set_unreadable(field);
+      continue;
+    }
     for (std::string const &value : values.claimed) {
       bool const proven = std::find(values.proven.begin(), values.proven.end(), value) != values.proven.end();
       append(field, value, proven);

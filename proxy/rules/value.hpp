@@ -1,10 +1,11 @@
 // A value while a condition is decided, and where the texts that functions make are kept meanwhile.
 #pragma once
 
-#include <deque>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <variant>
+#include <vector>
 
 #include "rules/ast.hpp"
 
@@ -20,15 +21,15 @@ inline bool is_null(Value const &value) {
 class Texts {
  public:
   std::string &next() {
-    if (used_ == texts_.size()) texts_.emplace_back();
-    std::string &text = texts_[used_++];
+    if (used_ == texts_.size()) texts_.push_back(std::make_unique<std::string>());
+    std::string &text = *texts_[used_++];
     text.clear();
     return text;
   }
   void reset() { used_ = 0; }
 
  private:
-  std::deque<std::string> texts_;
+  std::vector<std::unique_ptr<std::string>> texts_;  // they stay where they are
   std::size_t used_ = 0;
 };
 

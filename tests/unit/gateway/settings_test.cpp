@@ -372,6 +372,28 @@ TEST_F(SettingsTest, WarnOfRulesThatGoByTheWorkingDirectory) {
   EXPECT_EQ(warns(load("rules: [r.yaml]")), 0);
 }
 
+TEST_F(SettingsTest, WarnOfARulesFieldThatNoEventHas) {
+  write("r.yaml",
+        "id: r\nname: R\nquery: |\n  sequence by process.entity_idd\n    [process where procces.name == "
+        "\"x\" and "
+        "procces.name != \"y\"]\n    [network where ?nothing.known == null and process.pid > 1]\n");
+  std::vector<std::string> warnings;
+  auto const configuration = load("rules: [r.yaml]");
+  EXPECT_TRUE(configuration.ok());
+  for (auto const &problem : configuration.problems) {
+    if (problem.warning) warnings.push_back(problem.to_string());
+  }
+  auto const is_about = [](std::string const &text) {
+    return text.find("no event has a field") != std::string::npos;
+  };
+  std::erase_if(warnings, [&](std::string const &text) { return !is_about(text); });
+  ASSERT_EQ(warnings.size(), 2u);
+  EXPECT_THAT(warnings[0], HasSubstr("r.yaml:4:15: "));
+  EXPECT_THAT(warnings[0], HasSubstr("process.entity_idd; did you mean process.entity_id?"));
+  EXPECT_THAT(warnings[1], HasSubstr("r.yaml:5:20: "));
+  EXPECT_THAT(warnings[1], HasSubstr("procces.name; did you mean process.name?"));
+}
+
 TEST_F(SettingsTest, PassOnARulesOwnProblems) {
   write("r.yaml", "id: r\nname: R\nseverity: lwo\nquery: process where true\n");
   auto const configuration = load("rules: [r.yaml]");

@@ -3,39 +3,15 @@
 #include <gtest/gtest.h>
 
 #include <boost/json.hpp>
-#include <fstream>
 #include <random>
+
+#include "unit/rules/fixture_table.hpp"
 
 using namespace imdsgate;
 using namespace imdsgate::eql;
 namespace json = boost::json;
 
 namespace {
-
-struct Line {
-  int number;
-  std::vector<std::string> columns;
-};
-
-// The lines of a fixture that are no comment, split at " => ".
-std::vector<Line> table(std::string const &name) {
-  std::ifstream file(FIXTURES "/eql/" + name);
-  EXPECT_TRUE(file) << name;
-  std::vector<Line> lines;
-  std::string text;
-  for (int number = 1; std::getline(file, text); ++number) {
-    if (text.empty() || text.starts_with("#")) continue;
-    Line line{number, {}};
-    for (std::size_t at = 0; at != std::string::npos;) {
-      auto const next = text.find(" => ", at);
-      line.columns.push_back(text.substr(at, next == std::string::npos ? next : next - at));
-      at = next == std::string::npos ? next : next + 4;
-    }
-    EXPECT_EQ(line.columns.size(), 3u) << name << ':' << number;
-    lines.push_back(std::move(line));
-  }
-  return lines;
-}
 
 void add_texts(std::vector<std::string> &texts, json::value const &value) {
   if (value.is_null()) return;
@@ -84,7 +60,7 @@ Query compiled(std::string_view text) {
 }
 
 TEST(Eql, ExpressionTable) {
-  auto const lines = table("expressions.txt");
+  auto const lines = fixture_table("expressions.txt");
   EXPECT_GE(lines.size(), 600u);
   for (auto const &[number, columns] : lines) {
     Event const event = event_of(columns[0]);
@@ -98,7 +74,7 @@ TEST(Eql, ExpressionTable) {
 }
 
 TEST(Eql, PolarityTable) {
-  auto const lines = table("polarity.txt");
+  auto const lines = fixture_table("polarity.txt");
   EXPECT_GE(lines.size(), 90u);
   for (auto const &[number, columns] : lines) {
     Event const event = event_of(columns[0]);
@@ -112,12 +88,8 @@ TEST(Eql, PolarityTable) {
 }
 
 TEST(Eql, ErrorTable) {
-  for (auto const &[number, columns] : table("errors.txt")) {
-    std::string text = columns[0];
-    constexpr std::string_view kNewline = "⏎";
-    for (std::size_t at; (at = text.find(kNewline)) != std::string::npos;) {
-      text = text.substr(0, at) + '\n' + text.substr(at + kNewline.size());
-    }
+  for (auto const &[number, columns] : fixture_table("errors.txt")) {
+    std::string const text = with_newlines(columns[0]);
     auto const result = compile_expression(text, {"q", 1, 1, 0, {}});
     auto const *problem = std::get_if<Problem>(&result);
     if (!problem) {
@@ -228,8 +200,9 @@ TEST(Eql, LimitsHoldAgainstLargeTexts) {
   };
   for (std::string const &text :
        {repeated("(", 200'000), repeated("not ", 60'000) + "true", "a == " + repeated("-", 200'000) + "1",
-        repeated("1+", 100'000) + "1 == a", repeated("f(", 100'000), repeated("a:(", 80'000),
-        repeated("true and ", 40'000) + "true"}) {
+        repeated("1+", 100'000) + "1 == a",
+        repeated("(", 190) + "1" + repeated(repeated("+1", 190) + ")", 190) + " == a",
+        repeated("f(", 100'000), repeated("a:(", 80'000), repeated("true and ", 40'000) + "true"}) {
     auto const result = compile_expression(text, {"q", 1, 1, 0, {}});
     EXPECT_TRUE(std::holds_alternative<Problem>(result)) << text.substr(0, 20);
   }
