@@ -3,23 +3,56 @@
 # metadata service, a fixed number of requests, interleaved rounds, medians with their spread.
 #
 #   scripts/bench.sh [--rounds N] [--requests N]
+#
+# Or replay's speed, as a ratio to `jq -c .` over the same file, each on one core, interleaved rounds, medians:
+#
+#   scripts/bench.sh replay [--rounds N] [--events N] [--rule FILE]
 set -Eeuo pipefail
 
 repository=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 build=$repository/build
-rounds=7 requests=4000
+rounds=7 requests=4000 events=200000 rule=$repository/config/rules/unusual-imds-request.yaml what=requests
+[[ ${1-} != replay ]] || { what=replay rounds=5 && shift; }
 while (($#)); do
   case $1 in
     --rounds) rounds=$2 ;;
     --requests) requests=$2 ;;
-    *) echo "usage: bench.sh [--rounds N] [--requests N]" >&2 && exit 2 ;;
+    --events) events=$2 ;;
+    --rule) rule=$(realpath "$2") ;;
+    *) sed -n '5s/^# *//p;9s/^# *//p' "$0" >&2 && exit 2 ;;
   esac
   shift 2
 done
 
 "$repository/scripts/deps.sh"
 cmake -S "$repository" -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release >/dev/null
-ninja -C "$build" --quiet imdsgate load
+if [[ $what == replay ]]; then targets=(imdsgate); else targets=(imdsgate load); fi
+ninja -C "$build" --quiet "${targets[@]}"
+
+# Seconds of processor time, user and system, of a command whose output is thrown away.
+cpu_seconds() { { TIMEFORMAT='%U %S' && time "$@" >/dev/null; } 2>&1 | jq -Rr 'split(" ") | map(tonumber) | add'; }
+
+bench_replay() {
+  local file round ours theirs
+  file=$(mktemp)
+  trap 'rm -f "$file" "$file".*' EXIT
+  /usr/bin/python3 "$repository/tests/bench/replay_events.py" "$events" >"$file"
+  for ((round = 0; round <= rounds; ++round)); do
+    theirs=$(cpu_seconds jq -c . "$file")
+    ours=$(cpu_seconds "$build/imdsgate" replay --rule "$rule" "$file")
+    ((round == 0)) || printf '{"jq": %s, "replay": %s}\n' "$theirs" "$ours" >>"$file.results"
+  done
+  jq -rs --argjson events "$events" --argjson bytes "$(stat -c %s "$file")" '
+    def median: sort | .[length / 2 | floor];
+    def rate: $events / . / 1000 | round;
+    (map(.jq / .replay)) as $ratios
+    | "\($events) events of \($bytes / $events | round) bytes: replay \(map(.replay) | median | rate) thousand a second of processor time, jq -c . \(map(.jq) | median | rate); \($ratios | median * 10 | round / 10) times (\($ratios | min * 10 | round / 10) to \($ratios | max * 10 | round / 10))"
+  ' "$file.results"
+}
+if [[ $what == replay ]]; then
+  bench_replay
+  exit
+fi
 
 lab="$repository/scripts/lab.sh"
 name=bench-$$

@@ -13,6 +13,7 @@ int run_command_line(int argc, char **argv) {
   add_check(app, exit_code);
   add_intercept(app, exit_code);
   add_control(app, exit_code);
+  add_replay(app, exit_code);
   add_prober(app, exit_code);
   try {
     app.parse(argc, argv);

@@ -7,7 +7,7 @@
 #include "decide/event_of.hpp"
 #include "gateway/settings_reader.hpp"
 #include "model/embedded.hpp"
-#include "rules/rule.hpp"
+#include "rules/load_rules.hpp"
 
 namespace imdsgate {
 namespace {
@@ -97,15 +97,15 @@ void SettingsReader::read_rules(yaml::Map &root) {
       reader.error(item, *file + ": " + text.error().detail);
       continue;
     }
-    auto loaded = load_rule(*text, *file);
+    auto loaded = load_rules(*text, *file);
     for (auto &problem : loaded.problems) reader.add(std::move(problem));
     files.push_back(*file);
-    if (!loaded.rule) continue;
-    auto const same = [&](auto const &other) { return other->id == loaded.rule->id; };
-    if (std::ranges::any_of(rules, same))
-      reader.error(item, "a rule with the id " + loaded.rule->id + " is there");
-    warn_of_fields(reader, *loaded.rule, *file);
-    rules.push_back(std::move(loaded.rule));
+    for (auto &rule : loaded.rules) {
+      auto const same = [&](auto const &other) { return other->id == rule->id; };
+      if (std::ranges::any_of(rules, same)) reader.error(item, "a rule with the id " + rule->id + " is there");
+      warn_of_fields(reader, *rule, *file);
+      rules.push_back(std::move(rule));
+    }
   }
 }
 

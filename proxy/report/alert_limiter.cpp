@@ -12,7 +12,7 @@ AlertLimiter::Bucket &AlertLimiter::bucket(AlertSubject const &alert, Time now) 
   if (bucket.summary.name.empty()) {
     bucket.summary.name = found->first;
     bucket.summary.interval = alert.interval;
-    bucket.end = now + alert.interval;
+    bucket.summary.end = now + alert.interval;
   }
   return bucket;
 }
@@ -55,7 +55,7 @@ bool AlertLimiter::admit(AlertSubject const &alert, Time now) {
 std::vector<AlertLimiter::Summary> AlertLimiter::ended(Time now) {
   std::vector<Summary> summaries;
   for (auto bucket = buckets_.begin(); bucket != buckets_.end();) {
-    if (bucket->second.end > now) {
+    if (bucket->second.summary.end > now) {
       ++bucket;
       continue;
     }

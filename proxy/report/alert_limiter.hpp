@@ -39,6 +39,7 @@ class AlertLimiter {
     std::size_t processes = 0;    // distinct ones among the suppressed
     bool more_processes = false;  // there were more than could be counted
     std::chrono::milliseconds interval{};
+    Time end{};  // of the interval
   };
 
   // True: write the alert. An interval starts with its first alert.
@@ -58,7 +59,6 @@ class AlertLimiter {
 
  private:
   struct Bucket {
-    Time end{};
     Summary summary;
     std::set<std::string, std::less<>> combinations;
     std::size_t combination_bytes = 0;

@@ -79,8 +79,11 @@ void write_threat(JsonWriter &json, std::vector<Threat> const &threats) {
 }  // namespace
 
 std::string timestamp(std::chrono::system_clock::time_point time) {
+  return timestamp_of(std::chrono::floor<std::chrono::milliseconds>(time));
+}
+
+std::string timestamp_of(std::chrono::sys_time<std::chrono::milliseconds> millis) {
   using namespace std::chrono;
-  auto const millis = floor<milliseconds>(time);
   auto const day = floor<days>(millis);
   year_month_day const date{day};
   hh_mm_ss const clock{millis - day};
@@ -123,12 +126,20 @@ void write_network(JsonWriter &json, Flow const &flow, bool http) {
 }
 
 void write_rule(JsonWriter &json, RuleInfo const &rule) {
+  write_rule_object(json, rule);
+  write_tags_and_threat(json, rule);
+}
+
+void write_rule_object(JsonWriter &json, RuleInfo const &rule) {
   json.key("rule").begin_object().member("id", rule.id);
   if (!rule.name.empty()) json.member("name", rule.name);
   json.member("version", std::to_string(rule.version));
   if (!rule.description.empty()) json.member("description", rule.description);
   if (!rule.references.empty()) json.member("reference", rule.references.front());
   json.end_object();
+}
+
+void write_tags_and_threat(JsonWriter &json, RuleInfo const &rule) {
   if (!rule.tags.empty()) {
     json.key("tags").begin_array();
     for (auto const &tag : rule.tags) json.value(tag);

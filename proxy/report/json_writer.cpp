@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstdint>
 
 namespace imdsgate {
@@ -151,6 +152,25 @@ JsonWriter &JsonWriter::value(std::string_view text) {
   out_ += '"';
   append_escaped(out_, text);
   out_ += '"';
+  comma_ = true;
+  return *this;
+}
+
+JsonWriter &JsonWriter::value(double number) {
+  separate();
+  if (std::isfinite(number)) {
+    char digits[32];
+    out_.append(digits, std::to_chars(digits, digits + sizeof digits, number).ptr);
+  } else {
+    out_ += number < 0 ? "-1e999" : "1e999";
+  }
+  comma_ = true;
+  return *this;
+}
+
+JsonWriter &JsonWriter::null() {
+  separate();
+  out_ += "null";
   comma_ = true;
   return *this;
 }

@@ -34,6 +34,8 @@ class JsonWriter {
   JsonWriter &value(std::string_view text);
   JsonWriter &value(char const *text) { return value(std::string_view(text)); }
   JsonWriter &value(bool flag);
+  JsonWriter &value(double number);  // the shortest text that reads as it; beyond what a double holds, 1e999
+  JsonWriter &null();
   template <std::integral Number>
   requires(!std::same_as<Number, bool>) JsonWriter &value(Number number) {
     char digits[24];

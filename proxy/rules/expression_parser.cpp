@@ -8,6 +8,9 @@ namespace imdsgate::eql {
 namespace {
 
 constexpr int kDeepest = 200;
+// In one condition: a chain of them leans to the left, one level of the tree each, and parentheses can string
+// chains up.
+constexpr int kMostArithmetic = 500;
 
 }  // namespace
 
@@ -21,13 +24,12 @@ struct ExpressionParser::Infix {
 NodePtr ExpressionParser::expression(Binding least) {
   if (++depth_ > kDeepest) return tokens_.fail(tokens_.now().at, "nested too deeply; at most 200 levels");
   NodePtr left = prefix();
-  int arithmetic = 0;
   while (left) {
     auto const infix = infix_operator();
     if (!infix || infix->binding < least || tokens_.failure()) break;
-    // A chain of + - leans to the left, one level of the tree each.
-    if (infix->binding >= kAdd && ++arithmetic > kDeepest)
-      return tokens_.fail(tokens_.now().at, "too many operators in a row");
+    if (infix->binding >= kAdd && ++arithmetic_ > kMostArithmetic) {
+      return tokens_.fail(tokens_.now().at, "too many arithmetic operators; at most 500");
+    }
     left = combine(std::move(left), *infix);
   }
   --depth_;
@@ -256,6 +258,7 @@ void ExpressionParser::check_keyword_case() {
 }
 
 NodePtr ExpressionParser::condition() {
+  arithmetic_ = 0;
   return expression(kOr);
 }
 

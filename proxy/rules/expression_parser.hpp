@@ -40,6 +40,7 @@ class ExpressionParser {
 
   TokenCursor &tokens_;
   int depth_ = 0;
+  int arithmetic_ = 0;
 };
 
 }  // namespace imdsgate::eql

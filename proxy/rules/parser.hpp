@@ -9,7 +9,8 @@
 
 namespace imdsgate::eql {
 
-// Nesting and length are limited (200 levels, 256 KiB), so that no text can exhaust the stack. Never throws.
+// Nesting and length are limited (200 levels, 500 arithmetic operators a condition, 256 KiB), so that no text
+// can exhaust the stack. Never throws.
 std::variant<EventQuery, Failure> parse_event_query(std::string_view text);
 std::variant<EventQuery, SequenceQuery, Failure> parse_query(std::string_view text);
 std::variant<NodePtr, Failure> parse_expression(std::string_view text);

@@ -6,12 +6,13 @@ set -euo pipefail
 
 source_dir=$1
 cases=$source_dir/tests/fixtures/house/cases.txt
-stages='intercept attribute rules decide act report'
+stages='intercept attribute rules decide act report replay'
 
 # The folders of proxy/ that a file of a folder may include from; those not listed may from everywhere.
 declare -A may_include=([model]=model [gateway]="model gateway $stages")
 for stage in $stages; do may_include[$stage]="model $stage"; done
 may_include[decide]+=' rules'
+may_include[replay]+=' rules'
 
 # FILE:LINE:INCLUDED of every #include of the files named on stdin.
 includes() { xargs -r grep -HnoP '^\s*#\s*include\s*[<"]\K[^>"]+' || true; }

@@ -200,8 +200,9 @@ TEST(Eql, LimitsHoldAgainstLargeTexts) {
   };
   for (std::string const &text :
        {repeated("(", 200'000), repeated("not ", 60'000) + "true", "a == " + repeated("-", 200'000) + "1",
-        repeated("1+", 100'000) + "1 == a", repeated("f(", 100'000), repeated("a:(", 80'000),
-        repeated("true and ", 40'000) + "true"}) {
+        repeated("1+", 100'000) + "1 == a",
+        repeated("(", 190) + "1" + repeated(repeated("+1", 190) + ")", 190) + " == a",
+        repeated("f(", 100'000), repeated("a:(", 80'000), repeated("true and ", 40'000) + "true"}) {
     auto const result = compile_expression(text, {"q", 1, 1, 0, {}});
     EXPECT_TRUE(std::holds_alternative<Problem>(result)) << text.substr(0, 20);
   }
