@@ -214,7 +214,12 @@ def network(block: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
 
 def cidr(text: str, blocks) -> bool:
     canonical = address(text)
-    return canonical is not None and any(ipaddress.ip_address(canonical) in network(block) for block in blocks)
+    if canonical is None:
+        return False
+    plain = ipaddress.ip_address(canonical)
+    # A block of IPv6 that is wider than the mapped addresses, such as ::/0, holds the IPv4 ones as mapped.
+    mapped = ipaddress.ip_address(f"::ffff:{plain}") if plain.version == 4 else plain
+    return any(plain in network(block) or mapped in network(block) for block in blocks)
 
 
 def call(name: str, insensitive: bool, arguments: list):
