@@ -14,10 +14,11 @@ Identification::Identification(Attributor &attributor, Metrics &metrics, Flow fl
       flow_(std::move(flow)),
       settled_(std::move(executor), asio::steady_timer::time_point::max()) {}
 
-asio::awaitable<AttributionResult> Identification::look() {
+asio::awaitable<AttributionResult> Identification::look(std::uint64_t received) {
   auto const before = std::chrono::steady_clock::now();
-  auto result = co_await attributor_.attribute(flow_);
-  auto const method = flow_.transport == Transport::tcp ? Attribution::Method::sock_diag : Attribution::Method::peercred;
+  auto result = co_await attributor_.attribute(flow_, received);
+  auto method = flow_.transport == Transport::tcp ? Attribution::Method::sock_diag : Attribution::Method::peercred;
+  if (result) method = result->method;
   metrics_.observe_attribution(method, std::chrono::steady_clock::now() - before);
   co_return result;
 }
@@ -25,7 +26,7 @@ asio::awaitable<AttributionResult> Identification::look() {
 void Identification::look_at_accept(std::function<void()> on_done) {
   looking_ = true;
   asio::co_spawn(
-      settled_.get_executor(), look(),
+      settled_.get_executor(), look(0),
       [this, on_done = std::move(on_done)](std::exception_ptr failure, AttributionResult result) {
         looking_ = false;
         if (failure) result = Unattributed{Reason::prober_unavailable, "the attributor threw"};
@@ -39,14 +40,14 @@ asio::awaitable<void> Identification::settled() {
   while (looking_) co_await settled_.async_wait(asio::as_tuple(asio::use_awaitable));
 }
 
-asio::awaitable<AttributionResult> Identification::look_at_request() {
+asio::awaitable<AttributionResult> Identification::look_at_request(std::uint64_t received) {
   co_await settled();
-  auto now = co_await look();
+  auto now = co_await look(received);
   if (!at_accept_) {
     at_accept_ = now;
     co_return now;
   }
-  if (!now) co_return now;
+  if (!now || now->method == Attribution::Method::bpf) co_return now;
   if (!*at_accept_) {
     co_return Unattributed{Reason::holder_uncertain, "at accept: " + at_accept_->error().detail};
   }

@@ -47,7 +47,7 @@ class AttributeBench : public LiveHost {
     auto const rounds = [&]() -> boost::asio::awaitable<void> {
       for (int i = 0; i < kRounds; ++i) {
         auto const started = Clock::now();
-        auto const result = co_await client_->attribute(flow);
+        auto const result = co_await client_->attribute(flow, 0);
         if (result)
           micros.push_back(std::chrono::duration<double, std::micro>(Clock::now() - started).count());
       }

@@ -34,7 +34,7 @@ TEST(Capabilities, TheProbersLeaveEverySetAndTheRestStays) {
   auto const body = [] {
     bool const admin = has(CAP_NET_ADMIN, CAP_EFFECTIVE);
     for (int const one : {CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH}) raise_inheritable_and_ambient(one);
-    if (!drop_prober_capabilities()) return 1;
+    if (!drop_start_up_capabilities()) return 1;
     for (int const one : {CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH}) {
       for (auto const set : {CAP_EFFECTIVE, CAP_PERMITTED, CAP_INHERITABLE}) {
         if (has(one, set)) return 2;

@@ -29,7 +29,7 @@ Answer identify(std::deque<AttributionResult> answers, bool look_at_accept, int 
     if (look_at_accept)
       identification.look_at_accept([&] { answer.told = identification.at_accept().has_value(); });
     for (int i = 0; i < requests; ++i) {
-      auto const result = co_await identification.look_at_request();
+      auto const result = co_await identification.look_at_request(1);
       answer.who = result ? result->holders.front()->process.comm : std::string(name(result.error().reason));
     }
     co_await identification.settled();
@@ -81,7 +81,7 @@ TEST(Identification, EveryRequestIsComparedWithTheFirst) {
 
 class Throwing : public Attributor {
  public:
-  boost::asio::awaitable<AttributionResult> attribute(Flow) override {
+  boost::asio::awaitable<AttributionResult> attribute(Flow, std::uint64_t) override {
     if (thrown_++ == 0) throw std::runtime_error("broken");
     co_return named("curl");
   }

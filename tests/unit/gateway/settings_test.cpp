@@ -195,7 +195,7 @@ TEST_F(SettingsTest, OfTheShippedFileAreTheDefaults) {
   EXPECT_EQ(show(written_out), defaults);
   for (auto const *key :
        {"mode", "provider", "listen", "control", "upstream", "on_stop", "existing", "firewall_backend",
-        "upstream_mark", "unattributed", "classes", "ec2", "allow", "deny", "profiles", "sinks", "limits"}) {
+        "attribution", "upstream_mark", "unattributed", "classes", "ec2", "allow", "deny", "profiles", "sinks", "limits"}) {
     EXPECT_THAT("\n" + uncommented, HasSubstr(std::string("\n") + key + ":"));
   }
 }
@@ -253,6 +253,7 @@ INSTANTIATE_TEST_SUITE_P(
         Mistake{"on_stop: leave\n", "1:10: on_stop: expected one of auto, keep, remove"},
         Mistake{"existing: translate\n", "1:11: existing: translate is not available in this version"},
         Mistake{"firewall_backend: iptables\n", "1:19: firewall_backend: expected one of auto, nft, legacy"},
+        Mistake{"attribution: ebpf\n", "1:14: attribution: expected one of auto, bpf, sock_diag"},
         Mistake{"upstream_mark: {mark: 0x10000, mask: 0xffff}\n",
                 "1:16: upstream_mark: the mark has bits outside"},
         Mistake{"upstream_mark: {mark: 0}\n", "1:23: upstream_mark.mark: expected"},
