@@ -2,17 +2,18 @@
 # What imdsgate costs, as a ratio to HAProxy without any check: both behind a REDIRECT on one lab host, nginx as the
 # metadata service, a fixed number of requests, interleaved rounds, medians with their spread.
 #
-#   scripts/bench.sh [--rounds N] [--requests N]
+#   scripts/bench.sh [--rounds N] [--requests N] [--attribution auto|bpf|sock_diag]
 set -Eeuo pipefail
 
 repository=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 build=$repository/build
-rounds=7 requests=4000
+rounds=7 requests=4000 attribution=auto
 while (($#)); do
   case $1 in
     --rounds) rounds=$2 ;;
     --requests) requests=$2 ;;
-    *) echo "usage: bench.sh [--rounds N] [--requests N]" >&2 && exit 2 ;;
+    --attribution) attribution=$2 ;;
+    *) echo "usage: bench.sh [--rounds N] [--requests N] [--attribution auto|bpf|sock_diag]" >&2 && exit 2 ;;
   esac
   shift 2
 done
@@ -68,6 +69,7 @@ provider: ec2
 endpoints: [{address: $guarded, port: 80}]
 control: {socket: $dir/control.sock}
 limits: {connections_per_uid: 1024}
+attribution: $attribution
 sinks: [{type: file, path: $dir/events.ndjson}]
 CONF
 

@@ -17,7 +17,7 @@ namespace imdsgate {
 
 class BpfConnections {
  public:
-  // Needs CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN, which nothing later needs; Linux 6.10 with its BTF; the initial pid
+  // Needs CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN, which nothing later needs; a kernel with BTF (tried on Linux 6.18); the initial pid
   // namespace; a cgroup2 mount. The error says which is missing. Takes about 0.1 s.
   static Result<std::unique_ptr<BpfConnections>> load(std::vector<Endpoint> const &guarded);
   ~BpfConnections();

@@ -31,12 +31,13 @@ void send_ask(int fd) {
   if (::send(fd, kAsk, kAskSize, 0) != static_cast<ssize_t>(kAskSize)) ::_exit(97);
 }
 
-#define EXPECT_BY_KERNEL(result, who)                                              \
-  do {                                                                             \
-    ASSERT_NAMED(result);                                                          \
-    EXPECT_EQ((result)->method, Attribution::Method::bpf);                         \
-    EXPECT_EQ((result)->holders.front()->process.id.tgid, who);                    \
-    EXPECT_EQ((result)->holder_pids, std::vector<pid_t>{who});                     \
+#define EXPECT_BY_KERNEL(result, who)                                \
+  do {                                                               \
+    auto const by_kernel = (result);                                 \
+    ASSERT_NAMED(by_kernel);                                         \
+    EXPECT_EQ(by_kernel->method, Attribution::Method::bpf);          \
+    EXPECT_EQ(by_kernel->holders.front()->process.id.tgid, who);     \
+    EXPECT_EQ(by_kernel->holder_pids, std::vector<pid_t>{who});      \
   } while (false)
 
 TEST_F(BpfClient, IsNamedWithItsParentWithoutAQuestionWhoHoldsTheSocket) {

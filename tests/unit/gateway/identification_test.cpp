@@ -79,6 +79,22 @@ TEST(Identification, EveryRequestIsComparedWithTheFirst) {
   EXPECT_EQ(identify({named("agent"), named("curl"), named("agent")}, false, 3).who, "amazon-ssm-agen");
 }
 
+AttributionResult by_kernel(std::string const &who) {
+  auto result = named(who);
+  result->method = Attribution::Method::bpf;
+  return result;
+}
+
+TEST(Identification, WhatTheKernelWroteDownNeedsNoSecondLook) {
+  EXPECT_EQ(identify({unnamed(Reason::walk_timeout), by_kernel("curl")}, true).who, "curl");
+  EXPECT_EQ(identify({named("agent"), by_kernel("curl")}, true).who, "curl");
+}
+
+TEST(Identification, AfterwardsOthersThanTheKernelSawAreNotNamed) {
+  EXPECT_EQ(identify({by_kernel("curl"), named("agent")}, false, 2).who, "holder_uncertain");
+  EXPECT_EQ(identify({by_kernel("curl"), named("curl")}, false, 2).who, "curl");
+}
+
 class Throwing : public Attributor {
  public:
   boost::asio::awaitable<AttributionResult> attribute(Flow, std::uint64_t) override {

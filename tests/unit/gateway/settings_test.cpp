@@ -74,6 +74,7 @@ TEST_F(SettingsTest, AreTheDefaultsWhenTheFileIsEmpty) {
   EXPECT_EQ(settings.on_stop, OnStop::automatic);
   EXPECT_EQ(settings.existing, Existing::refuse);
   EXPECT_EQ(settings.backend, Backend::automatic);
+  EXPECT_EQ(settings.attribution, AttributionChoice::automatic);
   EXPECT_EQ(settings.mark, 0x1d5u);
   EXPECT_EQ(settings.mark_mask, 0xffffu);
   ASSERT_EQ(settings.sinks.size(), 1u);
@@ -105,6 +106,7 @@ upstream: {connect_timeout: 1s, idle_timeout: 2m}
 on_stop: keep
 existing: ignore
 firewall_backend: legacy
+attribution: sock_diag
 upstream_mark: {mark: 0x10, mask: 0xf0}
 unattributed: alert
 rules: [rules/a.yaml]
@@ -144,6 +146,7 @@ TEST_F(SettingsTest, ReadEveryKey) {
   EXPECT_EQ(settings.on_stop, OnStop::keep);
   EXPECT_EQ(settings.existing, Existing::ignore);
   EXPECT_EQ(settings.backend, Backend::legacy);
+  EXPECT_EQ(settings.attribution, AttributionChoice::sock_diag);
   EXPECT_EQ(settings.mark_mask, 0xf0u);
   ASSERT_EQ(settings.sinks.size(), 3u);
   EXPECT_EQ(settings.sinks[0].path, file("events.ndjson"));
