@@ -10,8 +10,8 @@ namespace {
 namespace asio = boost::asio;
 using Clock = std::chrono::steady_clock;
 
-// The kernel counts a send after the bytes are on their way, so they can be here first: by about what a return from
-// the network stack takes, unless the sender was interrupted just there.
+// The kernel counts a send after the bytes are on their way, so they can be here first: by about what a
+// return from the network stack takes, unless the sender was interrupted just there.
 constexpr auto kSendReturns = std::chrono::microseconds(20);
 
 bool clean(bpf_connection const &connection) {
@@ -25,9 +25,10 @@ bool same_image(bpf_task const &a, bpf_task const &b) {
 // Is what /proc said about the process that the kernel saw?
 bool fits(bpf_task const &task, Process const &process, std::uint64_t nanoseconds_a_tick) {
   return static_cast<std::uint32_t>(process.id.tgid) == task.tgid &&
-         process.id.start_ticks == task.start_boottime / nanoseconds_a_tick && process.real_uid == task.real_uid &&
-         process.effective_uid == task.effective_uid && process.saved_uid == task.saved_uid &&
-         process.real_gid == task.real_gid && process.effective_gid == task.effective_gid &&
+         process.id.start_ticks == task.start_boottime / nanoseconds_a_tick &&
+         process.real_uid == task.real_uid && process.effective_uid == task.effective_uid &&
+         process.saved_uid == task.saved_uid && process.real_gid == task.real_gid &&
+         process.effective_gid == task.effective_gid &&
          (process.tracer_pid != 0) == ((task.unusual & BPF_TASK_TRACED) != 0);
 }
 
@@ -40,7 +41,8 @@ std::string process_text(std::uint32_t tgid) {
 }
 
 Unattributed execed(std::uint32_t tgid) {
-  return {Reason::holder_uncertain, process_text(tgid) + " connected, and became another program before it asked"};
+  return {Reason::holder_uncertain,
+          process_text(tgid) + " connected, and became another program before it asked"};
 }
 
 }  // namespace
@@ -61,7 +63,8 @@ std::optional<bpf_connection> BpfAttributor::entry_of(Flow const &flow) const {
   auto const &address = flow.original.address.bytes();
   auto const accepted = std::chrono::nanoseconds(flow.accepted_steady.time_since_epoch()).count();
   bool const this_one = std::equal(address.begin(), address.end(), entry->remote_address) &&
-                        entry->remote_port == flow.original.port && entry->local_port == flow.dialled_from.port &&
+                        entry->remote_port == flow.original.port &&
+                        entry->local_port == flow.dialled_from.port &&
                         entry->connected_ns <= static_cast<std::uint64_t>(accepted);
   return this_one ? entry : std::nullopt;
 }
@@ -70,15 +73,16 @@ std::optional<bpf_connection> BpfAttributor::entry_of(Flow const &flow) const {
 std::optional<bpf_connection> BpfAttributor::entry_with(Flow const &flow, std::uint64_t received) const {
   if (received == 0) return std::nullopt;
   auto entry = entry_of(flow);
-  for (auto const until = Clock::now() + kSendReturns; entry && entry->sent < received && Clock::now() < until;) {
+  for (auto const until = Clock::now() + kSendReturns;
+       entry && entry->sent < received && Clock::now() < until;) {
     entry = entry_of(flow);
   }
   if (entry && entry->sent < received) return std::nullopt;
   return entry;
 }
 
-// A second look: an entry is copied while it is written to, so what a first look saw beside the count of bytes may be
-// from before them. What is in a second one is not.
+// A second look: an entry is copied while it is written to, so what a first look saw beside the count of
+// bytes may be from before them. What is in a second one is not.
 bool BpfAttributor::still(Flow const &flow, bpf_connection const &before) const {
   auto const now = entry_of(flow);
   return now && clean(*now) && now->connected_ns == before.connected_ns;
@@ -117,8 +121,8 @@ asio::awaitable<LineagePtr> BpfAttributor::describe(bpf_connection connection) {
   bool const fit = fits(task, lineage->process, nanoseconds_a_tick_) &&
                    (!parent || fits(connection.parent, *parent, nanoseconds_a_tick_));
   if (!fit) co_return nullptr;
-  // After the description, not before: a program that was replaced does not come back, so if the process still runs
-  // the one that sent, that one was described.
+  // After the description, not before: a program that was replaced does not come back, so if the process
+  // still runs the one that sent, that one was described.
   auto const now = connections_->look(static_cast<pid_t>(task.tgid));
   if (!now || !same_task(task, now->process) || !same_task(connection.parent, now->parent)) co_return nullptr;
   lineages_.remember(connection, lineage, Clock::now());
@@ -143,9 +147,11 @@ asio::awaitable<AttributionResult> BpfAttributor::ask_prober(Flow flow, std::uin
   co_return *why;
 }
 
-std::optional<Unattributed> BpfAttributor::disagreement(bpf_connection const &seen, Attribution const &found) const {
+std::optional<Unattributed> BpfAttributor::disagreement(bpf_connection const &seen,
+                                                        Attribution const &found) const {
   if (seen.last_sender != 0 && !holds(found, seen.last_sender)) {
-    return Unattributed{Reason::holder_uncertain, process_text(seen.last_sender) + " sent, and is no holder any more"};
+    return Unattributed{Reason::holder_uncertain,
+                        process_text(seen.last_sender) + " sent, and is no holder any more"};
   }
   auto const &connector = seen.connector;
   if (!holds(found, connector.tgid)) return std::nullopt;

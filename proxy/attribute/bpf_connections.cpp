@@ -14,14 +14,14 @@
 #include <cstring>
 #include <fstream>
 
+#include "attribute.skel.h"
 #include "attribute/held_fd.hpp"
 #include "attribute/proc_parse.hpp"
-#include "attribute.skel.h"
 
 namespace imdsgate {
 namespace {
 
-constexpr int kSoNetnsCookie = 71;            // SO_NETNS_COOKIE, Linux 5.14
+constexpr int kSoNetnsCookie = 71;                   // SO_NETNS_COOKIE, Linux 5.14
 constexpr ino_t kInitialPidNamespace = 0xEFFFFFFCu;  // PROC_PID_INIT_INO
 
 // The last line libbpf complained with, which names what the kernel refused.
@@ -119,10 +119,12 @@ Result<std::unique_ptr<BpfConnections>> BpfConnections::load(std::vector<Endpoin
   loaded->look_at_process = bpf_program__fd(skeleton->progs.look_at_process);
   std::unique_ptr<BpfConnections> result(new BpfConnections(std::move(loaded)));
   if (auto done = result->guard(guarded); !done) return done.error();
-  // The one that says who sends first: no connection may have an entry whose sends are not counted from the beginning.
+  // The one that says who sends first: no connection may have an entry whose sends are not counted from the
+  // beginning.
   result->loaded_->links.emplace_back(bpf_program__attach_trace(skeleton->progs.at_send));
   if (!result->loaded_->links.back()) return failure("tp_btf/sock_send_length cannot be attached", errno);
-  for (auto *program : {skeleton->progs.at_socket_event, skeleton->progs.at_connect4, skeleton->progs.at_connect6}) {
+  for (auto *program :
+       {skeleton->progs.at_socket_event, skeleton->progs.at_connect4, skeleton->progs.at_connect6}) {
     result->loaded_->links.emplace_back(bpf_program__attach_cgroup(program, cgroup.get()));
     if (!result->loaded_->links.back()) return failure("the cgroup programs cannot be attached", errno);
   }
@@ -138,7 +140,9 @@ Result<void> BpfConnections::guard(std::vector<Endpoint> const &endpoints) {
       return failure("the guarded addresses cannot be told to the kernel", errno);
     }
   }
-  auto const same = [](bpf_guarded const &a, bpf_guarded const &b) { return std::memcmp(&a, &b, sizeof a) == 0; };
+  auto const same = [](bpf_guarded const &a, bpf_guarded const &b) {
+    return std::memcmp(&a, &b, sizeof a) == 0;
+  };
   for (auto const &old : guarded_) {
     bool const kept = std::any_of(keys.begin(), keys.end(), [&](auto const &key) { return same(key, old); });
     // It can only be missing, which is as good.

@@ -20,8 +20,8 @@ LineagePtr BpfLineages::find(bpf_connection const &connection, Clock::time_point
   auto const known = by_pid_.find(connection.connector.tgid);
   if (known == by_pid_.end()) return nullptr;
   auto const entry = known->second;
-  bool const same = same_task(entry->connector, connection.connector) && same_task(entry->parent, connection.parent) &&
-                    entry->cgroup == connection.cgroup;
+  bool const same = same_task(entry->connector, connection.connector) &&
+                    same_task(entry->parent, connection.parent) && entry->cgroup == connection.cgroup;
   if (!same || now - entry->described > lifetime_) return nullptr;
   recent_.splice(recent_.begin(), recent_, entry);
   return entry->lineage;

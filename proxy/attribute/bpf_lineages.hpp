@@ -1,5 +1,6 @@
-// Descriptions by the kernel's own identity of a process: start time, exec counter, address space, credentials, and the
-// same of its parent. What execs, or changes its user, is another entry. Bounded, the least recently used goes first.
+// Descriptions by the kernel's own identity of a process: start time, exec counter, address space,
+// credentials, and the same of its parent. What execs, or changes its user, is another entry. Bounded, the
+// least recently used goes first.
 #pragma once
 
 #include <chrono>
@@ -17,7 +18,8 @@ bool same_task(bpf_task const &before, bpf_task const &now);
 class BpfLineages {
  public:
   using Clock = std::chrono::steady_clock;
-  // `lifetime`: what a process changes without any of the above (its arguments, its cgroup) is read again after that.
+  // `lifetime`: what a process changes without any of the above (its arguments, its cgroup) is read again
+  // after that.
   BpfLineages(std::size_t limit, Clock::duration lifetime) : limit_(limit), lifetime_(lifetime) {}
 
   LineagePtr find(bpf_connection const &connection, Clock::time_point now);

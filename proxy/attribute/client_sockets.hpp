@@ -1,5 +1,5 @@
-// Which socket a connection comes from. Exact look-ups in the kernel's tables, in the network namespace it was opened
-// in; they return at once, so the loop may ask.
+// Which socket a connection comes from. Exact look-ups in the kernel's tables, in the network namespace it
+// was opened in; they return at once, so the loop may ask.
 #pragma once
 
 #include <optional>
@@ -14,7 +14,8 @@ class ClientSockets {
   // Without CAP_NET_ADMIN, a client whose port was translated is not found.
   static Result<ClientSockets> open();
 
-  // Fills flow.socket and flow.dialled_from; leaves them empty when there is no such socket any more. TCP only.
+  // Fills flow.socket and flow.dialled_from; leaves them empty when there is no such socket any more. TCP
+  // only.
   void look_up(Flow &flow);
   // Does anybody still hold the client's end?
   bool open_at_client(Flow const &flow);

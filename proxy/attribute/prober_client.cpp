@@ -144,7 +144,8 @@ asio::awaitable<Answer> ProberClient::find_unix(Flow flow, Deadline deadline) {
   co_return co_await pool_.ask(question, deadline, std::move(pidfd));
 }
 
-asio::awaitable<boost::system::result<LineagePtr, Refusal>> ProberClient::lineage(Describe what, Deadline deadline) {
+asio::awaitable<boost::system::result<LineagePtr, Refusal>> ProberClient::lineage(Describe what,
+                                                                                  Deadline deadline) {
   Question question = what;
   auto answer = co_await pool_.ask(question, deadline);
   if (auto const *refusal = std::get_if<Refusal>(&answer)) co_return *refusal;

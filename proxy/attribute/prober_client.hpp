@@ -40,7 +40,8 @@ class ProberClient : public Attributor {
 
   // One process that is known by other means, with its parent and ancestors, from the prober by the deadline.
   // process_gone: it ended, or another has its number.
-  boost::asio::awaitable<boost::system::result<LineagePtr, Refusal>> lineage(Describe question, Deadline deadline);
+  boost::asio::awaitable<boost::system::result<LineagePtr, Refusal>> lineage(Describe question,
+                                                                             Deadline deadline);
 
   // For metrics: called with each result (nullopt: named) and how long it took.
   std::function<void(std::optional<Reason>, std::chrono::nanoseconds)> on_result;

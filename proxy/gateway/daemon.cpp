@@ -310,6 +310,14 @@ json::object Daemon::status() const {
   reply["fence"] = interception_->fenced();
   reply["attribution"] = tier_->name();
   if (!tier_->why_not_bpf().empty()) reply["attribution_not_bpf"] = tier_->why_not_bpf();
+  if (auto const *bpf = tier_->bpf()) {
+    auto const &counts = bpf->counters();
+    auto const kernel = bpf->connections().counters();
+    reply["attributions"] = json::object{{"by_kernel", counts.by_kernel},   {"described", counts.described},
+                                         {"by_prober", counts.by_prober},   {"disagreed", counts.disagreed},
+                                         {"recorded", kernel.recorded},     {"over_quota", kernel.refused_quota},
+                                         {"no_room", kernel.refused_full}};
+  }
   reply["listening"] = json::value_from(interception_->listening());
   reply["connections"] = gateway_->sessions();
   reply["upstream_connections"] = gateway_->pool().open();

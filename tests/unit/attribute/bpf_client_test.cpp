@@ -1,6 +1,7 @@
 // Whom the kernel's own record names, and when it names nobody and the prober is asked.
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <sys/ptrace.h>
@@ -31,13 +32,13 @@ void send_ask(int fd) {
   if (::send(fd, kAsk, kAskSize, 0) != static_cast<ssize_t>(kAskSize)) ::_exit(97);
 }
 
-#define EXPECT_BY_KERNEL(result, who)                                \
-  do {                                                               \
-    auto const by_kernel = (result);                                 \
-    ASSERT_NAMED(by_kernel);                                         \
-    EXPECT_EQ(by_kernel->method, Attribution::Method::bpf);          \
-    EXPECT_EQ(by_kernel->holders.front()->process.id.tgid, who);     \
-    EXPECT_EQ(by_kernel->holder_pids, std::vector<pid_t>{who});      \
+#define EXPECT_BY_KERNEL(result, who)                            \
+  do {                                                           \
+    auto const by_kernel = (result);                             \
+    ASSERT_NAMED(by_kernel);                                     \
+    EXPECT_EQ(by_kernel->method, Attribution::Method::bpf);      \
+    EXPECT_EQ(by_kernel->holders.front()->process.id.tgid, who); \
+    EXPECT_EQ(by_kernel->holder_pids, std::vector<pid_t>{who});  \
   } while (false)
 
 TEST_F(BpfClient, IsNamedWithItsParentWithoutAQuestionWhoHoldsTheSocket) {
@@ -463,6 +464,51 @@ TEST_F(BpfClient, OnAReusedPortIsNotTakenForTheOneBefore) {
   two.wait_ready();
   EXPECT_BY_KERNEL(named_after(kAskSize), two.pid());
   EXPECT_EQ(flow_.client, first.client);
+}
+
+// What is registered in a ring is held by whoever has the ring, and no table of descriptors shows it.
+TEST_F(BpfClient, ThatHasAnIoUringIsTheProbersToName) {
+  Child child([&](auto ready) {
+    std::array<char, 120> parameters{};  // struct io_uring_params
+    int const fd = connect_here();
+    if (::syscall(SYS_io_uring_setup, 4, parameters.data()) < 0) ::_exit(96);
+    send_ask(fd);
+    ready();
+    pause_forever();
+  });
+  accept_known();
+  pollfd poll{accepted_.back().get(), POLLIN, 0};
+  char byte = 0;
+  if (::poll(&poll, 1, 10000) == 1 && ::recv(accepted_.back().get(), &byte, 1, MSG_PEEK) == 0) {
+    GTEST_SKIP() << "no io_uring here";
+  }
+  receive(kAskSize);
+  auto const result = ask(flow_, kAskSize);
+  ASSERT_NAMED(result);
+  EXPECT_EQ(result->method, Attribution::Method::sock_diag);
+  EXPECT_EQ(result->holders[0]->process.id.tgid, child.pid());
+}
+
+TEST_F(BpfClient, OverMptcpIsTheProbersToName) {
+  HeldFd const tried(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_MPTCP));
+  if (!tried) GTEST_SKIP() << "no MPTCP here: " << std::strerror(errno);
+  Child child([&](auto ready) {
+    int const fd = ::socket(AF_INET, SOCK_STREAM, IPPROTO_MPTCP);
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(80);
+    auto const four = service_.address.v4();
+    std::memcpy(&address.sin_addr, four.data(), four.size());
+    if (::connect(fd, reinterpret_cast<sockaddr *>(&address), sizeof address) != 0) ::_exit(97);
+    send_ask(fd);
+    ready();
+    pause_forever();
+  });
+  child.wait_ready();
+  auto const result = named_after(kAskSize);
+  ASSERT_NAMED(result);
+  EXPECT_EQ(result->method, Attribution::Method::sock_diag);
+  EXPECT_EQ(result->holders[0]->process.id.tgid, child.pid());
 }
 
 // connect(2) sends no SYN here; the first send does, and may be another's.

@@ -1,4 +1,5 @@
-// A LiveHost with the BPF programs loaded for its service. A test is skipped, with the reason, where they do not load.
+// A LiveHost with the BPF programs loaded for its service. A test is skipped, with the reason, where they do
+// not load.
 #pragma once
 
 #include <optional>

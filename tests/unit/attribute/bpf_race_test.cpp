@@ -12,8 +12,8 @@ namespace {
 
 using BpfRace = BpfHost;
 
-// A send is counted when it ends, and a large one ends long after its first bytes arrived: what arrived from it must not
-// be put down to who sent before.
+// A send is counted when it ends, and a large one ends long after its first bytes arrived: what arrived from
+// it must not be put down to who sent before.
 TEST_F(BpfRace, BytesOfASendThatIsNotOverAreNotTheEarlierSenders) {
   int go[2];
   ASSERT_EQ(::pipe2(go, O_CLOEXEC), 0);
@@ -53,8 +53,8 @@ TEST_F(BpfRace, BytesOfASendThatIsNotOverAreNotTheEarlierSenders) {
   ::close(go[1]);
 }
 
-// Two that take turns on one socket, as fast as they can, while it is asked who sent: whenever the kernel's record alone
-// answers, only the first has sent.
+// Two that take turns on one socket, as fast as they can, while it is asked who sent: whenever the kernel's
+// record alone answers, only the first has sent.
 TEST_F(BpfRace, NoByteOfAnotherIsEverTheConnectors) {
   constexpr int kRounds = 50;
   int named_by_kernel = 0;
@@ -95,7 +95,8 @@ void connect_without_waiting(Endpoint const &service) {
   auto const four = service.address.v4();
   std::memcpy(&address.sin_addr, four.data(), four.size());
   if (fd < 0 || ::setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset) != 0) ::_exit(97);
-  if (::connect(fd, reinterpret_cast<sockaddr *>(&address), sizeof address) != 0 && errno != EINPROGRESS) ::_exit(97);
+  if (::connect(fd, reinterpret_cast<sockaddr *>(&address), sizeof address) != 0 && errno != EINPROGRESS)
+    ::_exit(97);
 }
 
 class BpfFlood : public BpfHost {
@@ -193,7 +194,8 @@ TEST_F(BpfRace, WithoutCapabilitiesItDoesNotLoadAndSaysWhichAreNeeded) {
   auto const body = [&](Child::Ready ready) {
     become(65534, 65534);
     auto const loaded = BpfConnections::load({service_});
-    if (loaded || loaded.error().detail.find("CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN") == std::string::npos) ::_exit(97);
+    if (loaded || loaded.error().detail.find("CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN") == std::string::npos)
+      ::_exit(97);
     ready();
     pause_forever();
   };
@@ -201,7 +203,8 @@ TEST_F(BpfRace, WithoutCapabilitiesItDoesNotLoadAndSaysWhichAreNeeded) {
   child.wait_ready();
 }
 
-// Loaded once, it works without any: unprivileged_bpf_disabled refuses to make maps and programs, not to read them.
+// Loaded once, it works without any: unprivileged_bpf_disabled refuses to make maps and programs, not to read
+// them.
 TEST_F(BpfRace, WithoutCapabilitiesWhatWasLoadedIsRead) {
   Child client([&](auto ready) {
     if (::send(connect_here(), "G", 1, 0) != 1) ::_exit(97);

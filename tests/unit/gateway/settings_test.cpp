@@ -196,9 +196,9 @@ TEST_F(SettingsTest, OfTheShippedFileAreTheDefaults) {
   auto const written_out = load(uncommented);
   for (auto const &problem : problems(written_out)) ADD_FAILURE() << problem;
   EXPECT_EQ(show(written_out), defaults);
-  for (auto const *key :
-       {"mode", "provider", "listen", "control", "upstream", "on_stop", "existing", "firewall_backend",
-        "attribution", "upstream_mark", "unattributed", "classes", "ec2", "allow", "deny", "profiles", "sinks", "limits"}) {
+  for (auto const *key : {"mode", "provider", "listen", "control", "upstream", "on_stop", "existing",
+                          "firewall_backend", "attribution", "upstream_mark", "unattributed", "classes",
+                          "ec2", "allow", "deny", "profiles", "sinks", "limits"}) {
     EXPECT_THAT("\n" + uncommented, HasSubstr(std::string("\n") + key + ":"));
   }
 }
