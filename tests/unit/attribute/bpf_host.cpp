@@ -13,7 +13,10 @@ void BpfHost::SetUp() {
   sockets_.emplace(std::move(*sockets));
   auto connections = BpfConnections::load({service_});
   if (!connections) GTEST_SKIP() << "BPF does not load: " << connections.error().detail;
-  bpf_ = std::make_unique<BpfAttributor>(*client_, std::move(*connections));
+  BpfAttributorOptions options;  // with times no loaded machine misses
+  options.describe_within = std::chrono::seconds(5);
+  options.describe_again = std::chrono::hours(1);
+  bpf_ = std::make_unique<BpfAttributor>(*client_, std::move(*connections), options);
 }
 
 void BpfHost::TearDown() {
