@@ -1,6 +1,6 @@
 // Who holds the client's end of a connection. One of the project's two virtual interfaces: prober_client.hpp
-// answers by asking the prober process, bpf_attributor.hpp from what the kernel wrote down where it can, tests answer
-// from a table.
+// answers by asking the prober process, bpf_attributor.hpp from what the kernel wrote down where it can,
+// tests answer from a table.
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
@@ -26,8 +26,9 @@ class Attributor {
   virtual ~Attributor() = default;
 
   // Answers within its own deadline, always; never a guess. Runs on the loop and does not block it. `flow` by
-  // value: the connection may be gone before the answer comes. `received`: the bytes read from the client so far; the
-  // answer is about whoever sent them, where that can be told, else about whoever holds the socket now.
+  // value: the connection may be gone before the answer comes. `received`: the bytes read from the client so
+  // far; the answer is about whoever sent them, where that can be told, else about whoever holds the socket
+  // now.
   virtual boost::asio::awaitable<AttributionResult> attribute(Flow flow, std::uint64_t received) = 0;
 };
 

@@ -32,8 +32,9 @@ struct Flow {
   int unix_fd = -1;   // AF_UNIX: the accepted descriptor, borrowed, for SO_PEERCRED and SO_PEERPIDFD; else -1
   std::chrono::system_clock::time_point accepted{};
   std::chrono::steady_clock::time_point accepted_steady{};  // the same moment, on CLOCK_MONOTONIC
-  std::optional<SocketId> socket;  // TCP: the client's end, as it was at accept; nullopt: not looked for, or not found
-  Endpoint dialled_from;           // with `socket`: `client` before its port was translated
+  std::optional<SocketId>
+      socket;             // TCP: the client's end, as it was at accept; nullopt: not looked for, or not found
+  Endpoint dialled_from;  // with `socket`: `client` before its port was translated
 };
 
 }  // namespace imdsgate
