@@ -2,7 +2,7 @@
 # What imdsgate costs, as a ratio to HAProxy without any check: both behind a REDIRECT on one lab host, nginx as the
 # metadata service, a fixed number of requests, interleaved rounds, medians with their spread.
 #
-#   scripts/bench.sh [--rounds N] [--requests N]
+#   scripts/bench.sh [--rounds N] [--requests N] [--attribution auto|bpf|sock_diag]
 #
 # Or replay's speed, as a ratio to `jq -c .` over the same file, each on one core, interleaved rounds, medians:
 #
@@ -11,12 +11,13 @@ set -Eeuo pipefail
 
 repository=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 build=$repository/build
-rounds=7 requests=4000 events=200000 rule=$repository/config/rules/unusual-imds-request.yaml what=requests
+rounds=7 requests=4000 attribution=auto events=200000 rule=$repository/config/rules/unusual-imds-request.yaml what=requests
 [[ ${1-} != replay ]] || { what=replay rounds=5 && shift; }
 while (($#)); do
   case $1 in
     --rounds) rounds=$2 ;;
     --requests) requests=$2 ;;
+    --attribution) attribution=$2 ;;
     --events) events=$2 ;;
     --rule) rule=$(realpath "$2") ;;
     *) sed -n '5s/^# *//p;9s/^# *//p' "$0" >&2 && exit 2 ;;
@@ -101,6 +102,7 @@ provider: ec2
 endpoints: [{address: $guarded, port: 80}]
 control: {socket: $dir/control.sock}
 limits: {connections_per_uid: 1024}
+attribution: $attribution
 sinks: [{type: file, path: $dir/events.ndjson}]
 CONF
 

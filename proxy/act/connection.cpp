@@ -46,6 +46,7 @@ error_code Connection::fill_now() {
   error_code code;
   std::size_t const read = socket_.read_some(asio::buffer(space, kReadSize), code);
   end_ += static_cast<std::ptrdiff_t>(read);
+  received_ += read;
   return code;
 }
 
@@ -56,6 +57,7 @@ asio::awaitable<error_code> Connection::fill() {
   auto const buffer = asio::buffer(space, kReadSize);
   auto [code, read] = co_await socket_.async_read_some(buffer, kWait);
   end_ += static_cast<std::ptrdiff_t>(read);
+  received_ += read;
   co_return code;
 }
 

@@ -4,6 +4,7 @@
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/generic/stream_protocol.hpp>
 #include <chrono>
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -21,6 +22,7 @@ class Connection {
     return {buffer_.data() + begin_, static_cast<std::size_t>(end_ - begin_)};
   }
   void consume(std::size_t bytes);
+  std::uint64_t received() const { return received_; }  // bytes that fill() and fill_now() read, ever
 
   // Reads at least one byte into the buffer, or answers why not; the end of the stream is asio::error::eof.
   boost::asio::awaitable<boost::system::error_code> fill();
@@ -39,6 +41,7 @@ class Connection {
   StreamSocket socket_;
   std::string buffer_;  // storage; what is buffered is [begin_, end_)
   std::ptrdiff_t begin_ = 0, end_ = 0;
+  std::uint64_t received_ = 0;
 };
 
 // Says that no more is coming, and waits (bounded in time by the caller's deadline and in bytes here) for the

@@ -16,7 +16,7 @@ auto key(LineagePtr const &lineage) {
 }  // namespace
 
 bool same_holders(Attribution const &before, Attribution const &now) {
-  if (before.holders.empty() || before.method != now.method || before.socket_inode != now.socket_inode ||
+  if (before.holders.empty() || before.socket_inode != now.socket_inode ||
       before.socket_cookie != now.socket_cookie || before.socket_uid != now.socket_uid) {
     return false;
   }

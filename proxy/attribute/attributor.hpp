@@ -1,5 +1,6 @@
 // Who holds the client's end of a connection. One of the project's two virtual interfaces: prober_client.hpp
-// answers by asking the prober process, a BPF tier will answer from a map, tests answer from a table.
+// answers by asking the prober process, bpf_attributor.hpp from what the kernel wrote down where it can,
+// tests answer from a table.
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
@@ -25,8 +26,10 @@ class Attributor {
   virtual ~Attributor() = default;
 
   // Answers within its own deadline, always; never a guess. Runs on the loop and does not block it. `flow` by
-  // value: the connection may be gone before the answer comes.
-  virtual boost::asio::awaitable<AttributionResult> attribute(Flow flow) = 0;
+  // value: the connection may be gone before the answer comes. `received`: the bytes read from the client so
+  // far; the answer is about whoever sent them, where that can be told, else about whoever holds the socket
+  // now.
+  virtual boost::asio::awaitable<AttributionResult> attribute(Flow flow, std::uint64_t received) = 0;
 };
 
 // The same connection, asked twice (accept and request, or two requests): the same socket, the same holders,

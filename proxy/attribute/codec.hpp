@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "model/address.hpp"
+#include "model/flow.hpp"
 #include "model/process.hpp"
 #include "model/reason.hpp"
 
@@ -47,14 +48,6 @@ struct Holders {
   std::vector<Suspect> suspects;  // by pid
   std::vector<pid_t> pids;        // every holder, sorted; those who only inherited it by fork too
   auto operator<=>(Holders const &) const = default;
-};
-
-struct SocketId {
-  std::uint64_t inode = 0;
-  std::uint64_t cookie = 0;
-  uid_t uid = 0;
-  std::uint64_t cgroup = 0;  // 0: the kernel does not say
-  auto operator<=>(SocketId const &) const = default;
 };
 
 // Questions.

@@ -60,7 +60,7 @@ ProberClient::ProberClient(asio::any_io_executor loop, ProberClientOptions optio
   if (auto conntrack = Conntrack::open()) conntrack_.emplace(std::move(*conntrack));
 }
 
-asio::awaitable<AttributionResult> ProberClient::attribute(Flow flow) {
+asio::awaitable<AttributionResult> ProberClient::attribute(Flow flow, std::uint64_t) {
   auto const started = Clock::now();
   auto result = co_await name(std::move(flow), started + options_.deadline);
   if (on_result) {
@@ -142,6 +142,18 @@ asio::awaitable<Answer> ProberClient::find_unix(Flow flow, Deadline deadline) {
   Question question =
       FindUnix{socket.st_ino, peer.pid, peer.uid, peer.gid, accepted_ticks(flow), budget(deadline)};
   co_return co_await pool_.ask(question, deadline, std::move(pidfd));
+}
+
+asio::awaitable<boost::system::result<LineagePtr, Refusal>> ProberClient::lineage(Describe what,
+                                                                                  Deadline deadline) {
+  Question question = what;
+  auto answer = co_await pool_.ask(question, deadline);
+  if (auto const *refusal = std::get_if<Refusal>(&answer)) co_return *refusal;
+  auto *described = std::get_if<Described>(&answer);
+  if (!described) co_return Refusal{Reason::unreadable, "the prober's answer is of another kind"};
+  Suspect suspect{snapshot_of(described->lineage.process), std::nullopt};
+  if (described->lineage.parent) suspect.parent = snapshot_of(*described->lineage.parent);
+  co_return cache_.remember(suspect, std::move(described->lineage), Clock::now());
 }
 
 asio::awaitable<boost::system::result<LineagePtr, Refusal>> ProberClient::describe(Suspect suspect,

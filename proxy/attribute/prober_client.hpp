@@ -36,7 +36,12 @@ class ProberClient : public Attributor {
   ProberClient(boost::asio::any_io_executor loop, ProberClientOptions options);
 
   // A flow of AF_UNIX: flow.unix_fd is used before the first suspension only.
-  boost::asio::awaitable<AttributionResult> attribute(Flow flow) override;
+  boost::asio::awaitable<AttributionResult> attribute(Flow flow, std::uint64_t received) override;
+
+  // One process that is known by other means, with its parent and ancestors, from the prober by the deadline.
+  // process_gone: it ended, or another has its number.
+  boost::asio::awaitable<boost::system::result<LineagePtr, Refusal>> lineage(Describe question,
+                                                                             Deadline deadline);
 
   // For metrics: called with each result (nullopt: named) and how long it took.
   std::function<void(std::optional<Reason>, std::chrono::nanoseconds)> on_result;

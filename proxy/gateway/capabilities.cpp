@@ -35,12 +35,12 @@ std::vector<std::string> missing_capabilities(std::vector<NeededCapability> cons
   return missing;
 }
 
-Result<void> drop_prober_capabilities() {
-  cap_value_t const drop[] = {CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH};
+Result<void> drop_start_up_capabilities() {
+  std::vector<cap_value_t> const drop{CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH, CAP_BPF, CAP_PERFMON};
   Caps const caps(::cap_get_proc());
   if (!caps) return Error{Errc::system, std::string("cap_get_proc: ") + std::strerror(errno)};
   for (auto const flag : {CAP_EFFECTIVE, CAP_PERMITTED, CAP_INHERITABLE}) {
-    ::cap_set_flag(caps.get(), flag, 2, drop, CAP_CLEAR);
+    ::cap_set_flag(caps.get(), flag, static_cast<int>(drop.size()), drop.data(), CAP_CLEAR);
   }
   for (auto const capability : drop) {
     ::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_LOWER, static_cast<unsigned long>(capability), 0UL, 0UL);

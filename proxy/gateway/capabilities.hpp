@@ -16,9 +16,9 @@ struct NeededCapability {
 // One sentence for each that is missing from the effective set: "CAP_NET_ADMIN is missing: …".
 std::vector<std::string> missing_capabilities(std::vector<NeededCapability> const &needed);
 
-// What the prober needs and the gateway, which parses the network's bytes, must not hold: SYS_PTRACE and
-// DAC_READ_SEARCH leave the effective, permitted, inheritable and ambient sets. Everything else stays: iptables is run
-// with what is left.
-Result<void> drop_prober_capabilities();
+// What the prober needs, or loading the BPF programs did, and the gateway, which parses the network's bytes, must not
+// hold: SYS_PTRACE, DAC_READ_SEARCH, BPF and PERFMON leave the effective, permitted, inheritable and ambient sets.
+// Everything else stays: iptables is run with what is left.
+Result<void> drop_start_up_capabilities();
 
 }  // namespace imdsgate

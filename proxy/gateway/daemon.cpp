@@ -12,10 +12,11 @@
 #include <csignal>
 #include <iostream>
 
+#include "attribute/client_sockets.hpp"
 #include "attribute/exec_events.hpp"
 #include "attribute/proc_connector.hpp"
 #include "attribute/prober_client.hpp"
-#include "attribute/sock_diag.hpp"
+#include "gateway/attribution_tier.hpp"
 #include "gateway/capabilities.hpp"
 #include "gateway/control.hpp"
 #include "gateway/exec_context.hpp"
@@ -88,7 +89,8 @@ class Daemon {
   std::unique_ptr<ExecEvents> exec_source_;  // nullptr: the kernel tells of none here
   std::optional<ExecContext> execs_;
   std::uint64_t execs_lost_ = 0;  // spans of time, since that was said last
-  std::optional<SockDiag> sock_diag_;
+  std::optional<AttributionTier> tier_;
+  std::optional<ClientSockets> client_sockets_;
   std::optional<Gateway> gateway_;
   std::optional<Interception> interception_;
   ControlCommands commands_;
@@ -111,17 +113,17 @@ Daemon::Daemon(RunOptions const &options, Configuration configuration, InstanceL
 
 Result<void> Daemon::start_up() {
   if (auto opened = open_parts(); !opened) return opened;
-  Gateway::Parts parts{loop_, *prober_, *execs_, *reporter_, metrics_, {}, {}, {}};
-  parts.client_uid = [this](Flow const &flow) -> std::optional<uid_t> {
+  Gateway::Parts parts{loop_, tier_->attributor(), *execs_, *reporter_, metrics_, {}, {}, {}};
+  parts.client_uid = [this](Flow &flow) -> std::optional<uid_t> {
     if (flow.transport == Transport::unix_socket) return peer_uid(flow.unix_fd);
-    auto const socket = sock_diag_->find_tcp(flow.client, flow.original);
-    return socket ? std::optional(socket->uid) : std::nullopt;
+    client_sockets_->look_up(flow);
+    return flow.socket ? std::optional(flow.socket->uid) : std::nullopt;
   };
   parts.on_self_loop = [this](Flow const &) {
     asio::co_spawn(loop_, interception_->self_loop(gateway_->mode()), asio::detached);
   };
   parts.client_alive = [this](Flow const &flow) {
-    return flow.transport == Transport::unix_socket || sock_diag_->find_tcp(flow.client, flow.original).has_value();
+    return flow.transport == Transport::unix_socket || client_sockets_->open_at_client(flow);
   };
   gateway_.emplace(std::move(parts), settings_, policies_);
   interception_.emplace(*gateway_, *worker_, settings_, metrics_, [this](Lifecycle what, bool alert, std::string message) {
@@ -135,9 +137,9 @@ Result<void> Daemon::start_up() {
 Result<void> Daemon::open_parts() {
   auto host = read_host_info(settings_.provider);
   if (!host) return host.error();
-  auto diag = SockDiag::open();
-  if (!diag) return diag.error();
-  sock_diag_.emplace(std::move(diag.value()));
+  auto sockets = ClientSockets::open();
+  if (!sockets) return sockets.error();
+  client_sockets_.emplace(std::move(sockets.value()));
   auto prober = ProberClient::spawn(loop_.get_executor(), {});
   if (!prober) return prober.error();
   prober_ = std::move(prober.value());
@@ -151,10 +153,13 @@ Result<void> Daemon::open_parts() {
       asio::co_spawn(loop_, stop(), asio::detached);
     }
   });
+  auto tier = AttributionTier::choose(settings_, *prober_);
+  if (!tier) return tier.error();
+  tier_.emplace(std::move(tier.value()));
   if (auto opened = open_exec_events(); !opened) return opened;
   execs_.emplace(exec_source_.get(), host->id);
   if (auto alone = look_for_foreign_rules(settings_); !alone) return alone;
-  if (auto dropped = drop_prober_capabilities(); !dropped) return dropped;
+  if (auto dropped = drop_start_up_capabilities(); !dropped) return dropped;
   worker_.emplace(1);
   auto reporter = Reporter::open(sink_options(settings_.sinks), std::move(host.value()), metrics_);
   if (!reporter) return reporter.error();
@@ -216,8 +221,10 @@ int Daemon::run() {
   asio::co_spawn(loop_, serve_signals(), asio::detached);
   asio::co_spawn(loop_, interception_->watch(), asio::detached);
   asio::co_spawn(loop_, tick(), asio::detached);
-  announce(Lifecycle::started, false, "imdsgate " IMDSGATE_VERSION " started", std::nullopt,
-           {{"version", IMDSGATE_VERSION}, {"attribution_tier", "sock_diag"}, {"exec_events", exec_events_}});
+  std::map<std::string, std::string> details{
+      {"version", IMDSGATE_VERSION}, {"attribution_tier", tier_->name()}, {"exec_events", exec_events_}};
+  if (!tier_->why_not_bpf().empty()) details["attribution_not_bpf"] = tier_->why_not_bpf();
+  announce(Lifecycle::started, false, "imdsgate " IMDSGATE_VERSION " started", std::nullopt, std::move(details));
   ::sd_notify(0, "READY=1");
   loop_.run();
   // A session that did not end in spite of everything refers to the gateway: leave its memory to the kernel.
@@ -329,6 +336,9 @@ asio::awaitable<json::object> Daemon::reload(std::optional<ControlPeer> peer) {
   policies_ = loaded.policies;
   gateway_->reload(settings_, policies_);
   interception_->reload(settings_);
+  if (auto guarded = tier_->guard(settings_.endpoints); !guarded) {
+    announce(Lifecycle::drift, true, guarded.error().detail);  // those that are new are the prober's
+  }
   auto const applied = co_await interception_->apply(settings_.mode);
   std::string message = "configuration read again; mode " + std::string(to_string(settings_.mode)) + " as " + mode_source() + " says";
   if (!restart.empty()) message += "; needs a restart to take effect: " + restart;
@@ -352,8 +362,17 @@ json::object Daemon::status() const {
   reply["cgroup"] = own_cgroup().value_or("");
   reply["redirect"] = interception_->redirecting();
   reply["fence"] = interception_->fenced();
-  reply["attribution"] = "sock_diag";
   reply["exec_events"] = exec_events_;
+  reply["attribution"] = tier_->name();
+  if (!tier_->why_not_bpf().empty()) reply["attribution_not_bpf"] = tier_->why_not_bpf();
+  if (auto const *bpf = tier_->bpf()) {
+    auto const &counts = bpf->counters();
+    auto const kernel = bpf->connections().counters();
+    reply["attributions"] = json::object{{"by_kernel", counts.by_kernel},   {"described", counts.described},
+                                         {"by_prober", counts.by_prober},   {"disagreed", counts.disagreed},
+                                         {"recorded", kernel.recorded},     {"over_quota", kernel.refused_quota},
+                                         {"no_room", kernel.refused_full}};
+  }
   reply["listening"] = json::value_from(interception_->listening());
   reply["connections"] = gateway_->sessions();
   reply["upstream_connections"] = gateway_->pool().open();

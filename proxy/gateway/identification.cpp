@@ -25,22 +25,24 @@ Identification::Identification(Sources sources, Flow flow, asio::any_io_executor
   if (sources_.execs.rules().any()) arrival_.emplace(sources_.execs.rules(), accepted_);
 }
 
-asio::awaitable<AttributionResult> Identification::look() {
+asio::awaitable<AttributionResult> Identification::look(std::uint64_t received) {
   auto const before = std::chrono::steady_clock::now();
-  auto result = co_await sources_.attributor.attribute(flow_);
-  auto const method = flow_.transport == Transport::tcp ? Attribution::Method::sock_diag : Attribution::Method::peercred;
+  auto result = co_await sources_.attributor.attribute(flow_, received);
+  auto method = flow_.transport == Transport::tcp ? Attribution::Method::sock_diag : Attribution::Method::peercred;
+  if (result) method = result->method;
   sources_.metrics.observe_attribution(method, std::chrono::steady_clock::now() - before);
   auto const deadline = std::chrono::steady_clock::now() + kSettleWithin;
   bool const settled = co_await sources_.execs.settled(deadline);
   if (result && exec_since(sources_.execs, *result, accepted_.at)) {
     result = Unattributed{Reason::holder_uncertain, "a holder has exec'd since it connected"};
   }
-  if (result && arrival_) evaluate(*result, settled);
+  if (result && !evaluated_ && sources_.execs.rules().any()) evaluate(*result, settled);
   arrival_.reset();
   co_return result;
 }
 
 void Identification::evaluate(Attribution const &who, bool settled) {
+  evaluated_ = true;
   auto &execs = sources_.execs;
   std::string const endpoint = flow_.original.to_string();
   auto const known = with_execs(who);
@@ -62,7 +64,7 @@ Attribution Identification::with_execs(Attribution const &who) {
 void Identification::look_at_accept(std::function<void()> on_done) {
   looking_ = true;
   asio::co_spawn(
-      settled_.get_executor(), look(),
+      settled_.get_executor(), look(0),
       [this, on_done = std::move(on_done)](std::exception_ptr failure, AttributionResult result) {
         looking_ = false;
         if (failure) result = Unattributed{Reason::prober_unavailable, "the attributor threw"};
@@ -76,15 +78,16 @@ asio::awaitable<void> Identification::settled() {
   while (looking_) co_await settled_.async_wait(asio::as_tuple(asio::use_awaitable));
 }
 
-asio::awaitable<AttributionResult> Identification::look_at_request() {
+asio::awaitable<AttributionResult> Identification::look_at_request(std::uint64_t received) {
   co_await settled();
-  auto now = co_await look();
+  auto now = co_await look(received);
   if (!at_accept_) {
     at_accept_ = now;
     if (now) now = with_execs(*now);
     co_return now;
   }
   if (!now) co_return now;
+  if (now->method == Attribution::Method::bpf) co_return with_execs(*now);
   if (!*at_accept_) {
     co_return Unattributed{Reason::holder_uncertain, "at accept: " + at_accept_->error().detail};
   }

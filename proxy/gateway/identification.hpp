@@ -1,5 +1,6 @@
-// Attribution over the life of one connection, and what its sequence rules made of it. A name is given only when who held
-// the socket at accept and who holds it at the request are the same, and none of them is known to have exec'd in between
+// Attribution over the life of one connection, and what its sequence rules made of it. A name that the kernel's own record
+// of the connection gives stands alone; without one, a name is given only when who held the socket at accept and who holds
+// it at the request are the same. Whoever is known to have exec'd in between has none (design §4).
 // (design §4).
 #pragma once
 
@@ -24,8 +25,9 @@ class Identification {
 
   // Starts the look at accept, which goes on while the request is read. on_done runs when it is there.
   void look_at_accept(std::function<void()> on_done);
-  // The answer for a request that has been read completely. Without a look at accept, accept and request are one moment.
-  boost::asio::awaitable<AttributionResult> look_at_request();
+  // The answer for a request that has been read completely, with all that was received on the connection until then.
+  // Without a look at accept, accept and request are one moment.
+  boost::asio::awaitable<AttributionResult> look_at_request(std::uint64_t received);
   // To be awaited before this is destroyed: a look may still be under way.
   boost::asio::awaitable<void> settled();
   // What is known without asking again, for refusals: nullopt while the first look is under way or was not taken.
@@ -37,14 +39,15 @@ class Identification {
   MissingExecs missing_execs() const { return missing_execs_; }
 
  private:
-  boost::asio::awaitable<AttributionResult> look();
+  boost::asio::awaitable<AttributionResult> look(std::uint64_t received);
   void evaluate(Attribution const &who, bool settled);
   Attribution with_execs(Attribution const &who);
 
   Sources const sources_;
   Flow const flow_;
   LiveRules::Moment const accepted_ = ExecContext::moment(MonotonicTime::clock::now());
-  std::optional<LiveRules::Arrival> arrival_;  // until the connection was evaluated
+  std::optional<LiveRules::Arrival> arrival_;  // until the first look is over
+  bool evaluated_ = false;                     // the connection, by the first look that named somebody
   std::vector<SequenceMatchPtr> sequences_;
   MissingExecs missing_execs_ = MissingExecs::none;
   std::vector<LineagePtr> looked_up_, with_execs_;  // holders, and the same with what exec events recorded

@@ -113,7 +113,7 @@ asio::awaitable<Session::Next> Session::serve_one() {
   if (parser.raw().version == 10 && parser.is_done() && !client_.buffered().empty()) {
     co_return co_await refuse(parser, Reason::data_after_http10);
   }
-  auto who = co_await identification_.look_at_request();
+  auto who = co_await identification_.look_at_request(client_.received());
   if (who && !ticket_.claim(who->socket_uid)) {
     co_return co_await refuse(parser, Reason::limit_connections_per_uid);
   }
@@ -216,7 +216,7 @@ asio::awaitable<Session::Next> Session::refuse(RequestParser &parser, Reason rea
   RequestEvent event = gateway_.new_event(flow_, gateway_.mode());
   if (!parser.raw().method.empty()) event.raw = parser.raw();
   co_await identification_.settled();
-  if (!identification_.at_accept()) co_await identification_.look_at_request();
+  if (!identification_.at_accept()) co_await identification_.look_at_request(client_.received());
   if (auto const &who = identification_.at_accept()) {
     if (*who) {
       event.attribution = who->value();

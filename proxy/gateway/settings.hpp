@@ -21,6 +21,7 @@ using std::chrono::milliseconds;
 enum class OnStop { keep, remove, automatic };
 enum class Existing { refuse, ignore };
 enum class Backend { automatic, nft, legacy };
+enum class AttributionChoice { automatic, bpf, sock_diag };
 
 struct SinkSettings {
   enum class Type { file, journald, syslog, standard_output } type = Type::standard_output;
@@ -54,6 +55,7 @@ struct Settings {
   OnStop on_stop = OnStop::automatic;
   Existing existing = Existing::refuse;
   Backend backend = Backend::automatic;  // `firewall_backend`: which iptables; auto is what `iptables` runs
+  AttributionChoice attribution = AttributionChoice::automatic;  // auto: BPF where it loads, else sock_diag
   std::uint32_t mark = 0x1d5, mark_mask = 0xffff;
   std::vector<SinkSettings> sinks;
   std::optional<Endpoint> metrics;

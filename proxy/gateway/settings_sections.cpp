@@ -185,6 +185,7 @@ void SettingsReader::read_firewall(Map &root) {
   auto &settings = configuration.settings;
   choose(root, "on_stop", kOnStops, settings.on_stop);
   choose(root, "firewall_backend", kBackends, settings.backend);
+  choose(root, "attribution", kAttributionChoices, settings.attribution);
   if (auto const existing = root.find("existing")) {
     enum class Choice { refuse, translate, ignore };
     auto const chosen = reader.choice<Choice>(

@@ -119,6 +119,7 @@ void show_firewall(YAML::Emitter &out, Settings const &settings) {
   bare(out, "on_stop", word_for(kOnStops, settings.on_stop));
   bare(out, "existing", settings.existing == Existing::refuse ? "refuse" : "ignore");
   bare(out, "firewall_backend", word_for(kBackends, settings.backend));
+  bare(out, "attribution", word_for(kAttributionChoices, settings.attribution));
   out << Key << "upstream_mark" << YAML::Value << YAML::Flow << BeginMap;
   bare(out, "mark", hexadecimal(settings.mark));
   bare(out, "mask", hexadecimal(settings.mark_mask));

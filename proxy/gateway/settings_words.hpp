@@ -20,6 +20,9 @@ inline const Words<OnStop> kOnStops = {
     {"auto", OnStop::automatic}, {"keep", OnStop::keep}, {"remove", OnStop::remove}};
 inline const Words<Backend> kBackends = {
     {"auto", Backend::automatic}, {"nft", Backend::nft}, {"legacy", Backend::legacy}};
+inline const Words<AttributionChoice> kAttributionChoices = {{"auto", AttributionChoice::automatic},
+                                                             {"bpf", AttributionChoice::bpf},
+                                                             {"sock_diag", AttributionChoice::sock_diag}};
 inline const Words<std::optional<Verdict>> kVerdicts = {
     {"auto", std::nullopt}, {"allow", Verdict::allow}, {"alert", Verdict::alert}, {"block", Verdict::block}};
 inline const Words<SinkSettings::Type> kSinkTypes = {{"file", SinkSettings::Type::file},

@@ -104,6 +104,7 @@ std::string needs_restart(Settings const &running, Settings const &loaded) {
   differs(running.control_socket != loaded.control_socket || running.control_group != loaded.control_group, "control");
   differs(running.metrics != loaded.metrics, "metrics");
   differs(running.backend != loaded.backend, "firewall_backend");
+  differs(running.attribution != loaded.attribution, "attribution");
   differs(!same_sinks(running, loaded), "sinks");
   return keys;
 }
@@ -115,6 +116,7 @@ void keep_what_needs_restart(Settings const &running, Settings &loaded) {
   loaded.control_group = running.control_group;
   loaded.metrics = running.metrics;
   loaded.backend = running.backend;
+  loaded.attribution = running.attribution;
   loaded.sinks = running.sinks;
 }
 

@@ -115,6 +115,7 @@ Result<Listener::Accepted> Listener::accept_now(int &error) {
   Accepted accepted{Socket(descriptor_.get_executor()), {}};
   accepted.flow.transport = transport_;
   accepted.flow.accepted = std::chrono::system_clock::now();
+  accepted.flow.accepted_steady = std::chrono::steady_clock::now();
   boost::system::error_code code;
   int const protocol = transport_ == Transport::tcp ? IPPROTO_TCP : 0;
   accepted.socket.assign(asio::generic::stream_protocol(family_, protocol), fd, code);

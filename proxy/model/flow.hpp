@@ -1,13 +1,26 @@
 // One client connection as the kernel describes it, before anybody asked whose it is.
 #pragma once
 
+#include <sys/types.h>
+
 #include <chrono>
+#include <cstdint>
+#include <optional>
 
 #include "model/address.hpp"
 
 namespace imdsgate {
 
 enum class Transport { tcp, unix_socket };
+
+// One socket, as the kernel names it.
+struct SocketId {
+  std::uint64_t inode = 0;
+  std::uint64_t cookie = 0;  // SO_COOKIE: no other socket of this boot has it, but it outlives a connection
+  uid_t uid = 0;             // who created it
+  std::uint64_t cgroup = 0;  // 0: the kernel does not say
+  auto operator<=>(SocketId const &) const = default;
+};
 
 struct Flow {
   Transport transport = Transport::tcp;
@@ -18,6 +31,10 @@ struct Flow {
   Endpoint local;     // the listener's end
   int unix_fd = -1;   // AF_UNIX: the accepted descriptor, borrowed, for SO_PEERCRED and SO_PEERPIDFD; else -1
   std::chrono::system_clock::time_point accepted{};
+  std::chrono::steady_clock::time_point accepted_steady{};  // the same moment, on CLOCK_MONOTONIC
+  std::optional<SocketId>
+      socket;             // TCP: the client's end, as it was at accept; nullopt: not looked for, or not found
+  Endpoint dialled_from;  // with `socket`: `client` before its port was translated
 };
 
 }  // namespace imdsgate

@@ -114,7 +114,7 @@ using LineagePtr = std::shared_ptr<Lineage const>;
 
 // Everyone who holds the client's end of the connection, by what method it was found. At least one.
 struct Attribution {
-  enum class Method { sock_diag, peercred };
+  enum class Method { sock_diag, peercred, bpf };
   Method method = Method::sock_diag;
   std::uint64_t socket_inode = 0;
   std::uint64_t socket_cookie = 0;

@@ -27,6 +27,7 @@ std::string_view to_string(Attribution::Method method) {
   switch (method) {
     case Attribution::Method::sock_diag: return "sock_diag";
     case Attribution::Method::peercred: return "peercred";
+    case Attribution::Method::bpf: return "bpf";
   }
   __builtin_unreachable();
 }

@@ -190,6 +190,7 @@ std::string Metrics::render() const {
   head(out, "imdsgate_attribution_seconds", "histogram", "Time to name the process behind a connection.");
   histogram(out, "imdsgate_attribution_seconds", Label{"method", "sock_diag"}, attribution_[0]);
   histogram(out, "imdsgate_attribution_seconds", Label{"method", "peercred"}, attribution_[1]);
+  histogram(out, "imdsgate_attribution_seconds", Label{"method", "bpf"}, attribution_[2]);
   head(out, "imdsgate_events_total", "counter", "Events handed to the sinks.");
   for (std::size_t i = 0; i < events_.size(); ++i) {
     sample(out, "imdsgate_events_total", {{"kind", to_label(static_cast<EventKindLabel>(i))}}, events_[i]);

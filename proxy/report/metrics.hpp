@@ -99,7 +99,7 @@ class Metrics {
   std::uint64_t connections_ = 0;
   std::optional<Mode> mode_;
   Histogram added_;
-  std::array<Histogram, 2> attribution_{};  // by Attribution::Method
+  std::array<Histogram, 3> attribution_{};  // by Attribution::Method
 };
 
 }  // namespace imdsgate

@@ -1,5 +1,5 @@
-// What naming a known process costs: the median of a FIND round trip with 1 and with 200 processes in the
-// client's cgroup, and its parts. Not a test: prints, asserts nothing. Run as root, by hand.
+// What naming a known process costs, by the prober and by BPF, with 1 and with 200 processes in the client's
+// cgroup. Not a test: prints, asserts nothing. Run as root, by hand.
 #include <fcntl.h>
 
 #include <algorithm>
@@ -7,7 +7,7 @@
 #include <boost/asio/detached.hpp>
 #include <cstdio>
 
-#include "unit/attribute/live_host.hpp"
+#include "unit/attribute/bpf_host.hpp"
 
 namespace imdsgate::test {
 namespace {
@@ -19,7 +19,7 @@ double median(std::vector<double> values) {
   return values[values.size() / 2];
 }
 
-class AttributeBench : public LiveHost {
+class AttributeBench : public BpfHost {
  protected:
   // A connected client in `cgroup`.
   Flow client_in(TestCgroup const &cgroup) {
@@ -28,7 +28,7 @@ class AttributeBench : public LiveHost {
     children_.emplace_back([&](auto ready) {
       char byte = 0;
       if (::read(go[0], &byte, 1) != 1) ::_exit(97);
-      connect_here();
+      if (::send(connect_here(), "G", 1, 0) != 1) ::_exit(97);
       ready();
       pause_forever();
     });
@@ -37,17 +37,22 @@ class AttributeBench : public LiveHost {
     children_.back().wait_ready();
     ::close(go[0]);
     ::close(go[1]);
-    return accept();
+    return accept_known();
   }
 
   void measure(char const *what, Flow flow) {
+    measure(what, flow, *client_, "prober");
+    measure(what, flow, *bpf_, "BPF");
+  }
+
+  void measure(char const *what, Flow flow, Attributor &attributor, char const *by) {
     constexpr int kRounds = 2000;
     std::vector<double> micros;
     bool done = false;
     auto const rounds = [&]() -> boost::asio::awaitable<void> {
       for (int i = 0; i < kRounds; ++i) {
         auto const started = Clock::now();
-        auto const result = co_await client_->attribute(flow);
+        auto const result = co_await attributor.attribute(flow, 1);
         if (result)
           micros.push_back(std::chrono::duration<double, std::micro>(Clock::now() - started).count());
       }
@@ -56,10 +61,10 @@ class AttributeBench : public LiveHost {
     boost::asio::co_spawn(io_, rounds, boost::asio::detached);
     run_until([&] { return done; });
     if (micros.empty()) {
-      std::printf("%-45s nobody named\n", what);
+      std::printf("%-30s %-6s nobody named\n", what, by);
       return;
     }
-    std::printf("%-45s median %7.1f us, best %7.1f us (%zu named)\n", what, median(micros),
+    std::printf("%-30s %-6s median %7.1f us, best %7.1f us (%zu named)\n", what, by, median(micros),
                 *std::min_element(micros.begin(), micros.end()), micros.size());
   }
   std::vector<Child> children_;

@@ -56,7 +56,8 @@ class Gateway:
         self.errors = lab.directory / f"{name}.err"
         self.settings = {
             "mode": mode, "provider": "ec2", "control": {"socket": str(lab.directory / f"{name}.sock")},
-            "sinks": [{"type": "file", "path": str(self.events_path)}], **configuration,
+            "sinks": [{"type": "file", "path": str(self.events_path)}],
+            "attribution": os.environ.get("IMDSGATE_ATTRIBUTION"), **configuration,
         }
         self.write()
 

@@ -201,25 +201,58 @@ def test_self_loop_in_audit_takes_the_redirect_out(gateway, served):
     daemon.wait_event(has(event__action="metadata_request"), skip=since)
 
 
-def test_as_the_service_user(served):
-    """With the unit's five capabilities and no more; what the prober alone needs does not stay with the gateway."""
+UNIT_CAPABILITIES = "-all,+net_admin,+net_raw,+net_bind_service,+sys_ptrace,+dac_read_search"
+
+
+def as_service_user(served, capabilities: str, **configuration) -> Gateway:
     daemon = Gateway(served, "enforce", listen={"unix": str(served.directory / "service" / "imds.sock")},
-                     control={"socket": str(served.directory / "service" / "control.sock")})
+                     control={"socket": str(served.directory / "service" / "control.sock")}, **configuration)
     for path in (served.directory / "service", daemon.events_path.parent):
         path.mkdir(exist_ok=True)
         os.chown(path, 990, 990)
-    capabilities = "-all,+net_admin,+net_raw,+net_bind_service,+sys_ptrace,+dac_read_search"
-    daemon.start(by=("setpriv", "--reuid=990", "--regid=990", "--clear-groups", f"--inh-caps={capabilities}",
-                     f"--ambient-caps={capabilities}", f"--bounding-set={capabilities}", "--"))
+    return daemon.start(by=("setpriv", "--reuid=990", "--regid=990", "--clear-groups", f"--inh-caps={capabilities}",
+                            f"--ambient-caps={capabilities}", f"--bounding-set={capabilities}", "--"))
+
+
+def names_curl(served, daemon: Gateway) -> str:
+    """By which method it does."""
+    status = pathlib.Path(f"/proc/{daemon.pid}/status").read_text()
+    net_admin, net_bind_service, net_raw = 12, 10, 13
+    assert f"CapEff:\t{1 << net_admin | 1 << net_bind_service | 1 << net_raw:016x}" in status
+    assert served.curl(URL)[0] == 403
+    event = daemon.wait_event(has(event__action="metadata_request", process__name="curl"))
+    assert field(event, "process.executable") == "/usr/bin/curl" and field(event, "imdsgate.proven.executable") is True
+    return field(event, "imdsgate.attribution.method")
+
+
+def test_as_the_service_user(served):
+    """With the unit's capabilities and no more; what the prober alone needs, or BPF at the start, does not stay with the
+    gateway."""
+    daemon = as_service_user(served, UNIT_CAPABILITIES + ",+bpf,+perfmon")
     try:
-        status = pathlib.Path(f"/proc/{daemon.pid}/status").read_text()
-        net_admin, net_bind_service, net_raw = 12, 10, 13
-        assert f"CapEff:\t{1 << net_admin | 1 << net_bind_service | 1 << net_raw:016x}" in status
-        assert served.curl(URL)[0] == 403
-        event = daemon.wait_event(has(event__action="metadata_request", process__name="curl"))
-        assert field(event, "process.executable") == "/usr/bin/curl" and field(event, "imdsgate.proven.executable") is True
+        started = daemon.wait_event(has(event__action="started"))
+        assert names_curl(served, daemon) == field(started, "imdsgate.attribution_tier")
     finally:
         assert daemon.stop() == 0
+
+
+def test_without_the_capabilities_for_bpf(served):
+    """The prober's way of naming remains, and the event says why it is that one."""
+    daemon = as_service_user(served, UNIT_CAPABILITIES, attribution="auto")
+    try:
+        assert names_curl(served, daemon) == "sock_diag"
+        started = daemon.wait_event(has(event__action="started"))
+        assert field(started, "imdsgate.attribution_tier") == "sock_diag"
+        assert "CAP_BPF" in field(started, "imdsgate.attribution_not_bpf")
+    finally:
+        assert daemon.stop() == 0
+
+
+def test_bpf_alone_is_refused_where_it_does_not_load(served):
+    daemon = Gateway(served, "audit", attribution="bpf")
+    daemon.start(ready=False, by=("setpriv", "--bounding-set=-bpf,-perfmon,-sys_admin", "--inh-caps=-bpf,-perfmon,-sys_admin", "--"))
+    assert daemon.process.wait(20) == 1
+    assert "attribution: bpf: " in daemon.log() and "CAP_BPF" in daemon.log()
 
 
 def test_inherited_listeners(served):

@@ -282,6 +282,7 @@ Flow LiveHost::accept() {
   flow.client = endpoint_of(peer);
   flow.original = flow.local = service_;
   flow.accepted = std::chrono::system_clock::now();
+  flow.accepted_steady = std::chrono::steady_clock::now();
   return flow;
 }
 
@@ -315,7 +316,7 @@ std::vector<AttributionResult> LiveHost::attribute_all(std::vector<Flow> flows) 
                                          Unattributed{Reason::attribution_timeout, "never answered"});
   std::size_t left = flows.size();
   for (std::size_t i = 0; i < flows.size(); ++i) {
-    boost::asio::co_spawn(io_, client_->attribute(flows[i]),
+    boost::asio::co_spawn(io_, client_->attribute(flows[i], 0),
                           [&, i](std::exception_ptr, AttributionResult result) {
                             results[i] = std::move(result);
                             --left;

@@ -102,8 +102,11 @@ inline std::string_view reason_of(AttributionResult const &result) {
   return result ? "named" : name(result.error().reason);
 }
 #define ASSERT_NAMED(result) ASSERT_TRUE(result) << reason_of(result) << ": " << (result).error().detail
-#define EXPECT_NOBODY(result, why)        \
-  EXPECT_EQ(reason_of(result), name(why)) \
-      << ((result) ? (result)->holders[0]->process.comm : (result).error().detail)
+#define EXPECT_NOBODY(result, why)                                                       \
+  do {                                                                                   \
+    auto const nobody_of = (result);                                                     \
+    EXPECT_EQ(reason_of(nobody_of), name(why))                                           \
+        << (nobody_of ? nobody_of->holders[0]->process.comm : nobody_of.error().detail); \
+  } while (false)
 
 }  // namespace imdsgate::test

@@ -28,14 +28,15 @@ void raise_inheritable_and_ambient(int capability) {
   ::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, static_cast<unsigned long>(capability), 0UL, 0UL);
 }
 
-TEST(Capabilities, TheProbersLeaveEverySetAndTheRestStays) {
+TEST(Capabilities, TheProbersAndThoseOfBpfLeaveEverySetAndTheRestStays) {
   if (!has(CAP_SYS_PTRACE, CAP_PERMITTED) || !has(CAP_DAC_READ_SEARCH, CAP_PERMITTED))
     GTEST_SKIP() << "nothing to drop";
   auto const body = [] {
     bool const admin = has(CAP_NET_ADMIN, CAP_EFFECTIVE);
-    for (int const one : {CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH}) raise_inheritable_and_ambient(one);
-    if (!drop_prober_capabilities()) return 1;
-    for (int const one : {CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH}) {
+    auto const dropped = {CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH, CAP_BPF, CAP_PERFMON};
+    for (int const one : dropped) raise_inheritable_and_ambient(one);
+    if (!drop_start_up_capabilities()) return 1;
+    for (int const one : dropped) {
       for (auto const set : {CAP_EFFECTIVE, CAP_PERMITTED, CAP_INHERITABLE}) {
         if (has(one, set)) return 2;
       }

@@ -13,7 +13,7 @@ class FakeAttributor : public Attributor {
   // The answers in their order; the last one again and again.
   explicit FakeAttributor(std::deque<AttributionResult> answers) : answers_(std::move(answers)) {}
 
-  boost::asio::awaitable<AttributionResult> attribute(Flow) override {
+  boost::asio::awaitable<AttributionResult> attribute(Flow, std::uint64_t) override {
     ++asked;
     AttributionResult answer = answers_.front();
     if (answers_.size() > 1) answers_.pop_front();

@@ -30,7 +30,7 @@ Answer identify(std::deque<AttributionResult> answers, bool look_at_accept, int 
     if (look_at_accept)
       identification.look_at_accept([&] { answer.told = identification.at_accept().has_value(); });
     for (int i = 0; i < requests; ++i) {
-      auto const result = co_await identification.look_at_request();
+      auto const result = co_await identification.look_at_request(1);
       answer.who = result ? result->holders.front()->process.comm : std::string(name(result.error().reason));
     }
     co_await identification.settled();
@@ -80,9 +80,25 @@ TEST(Identification, EveryRequestIsComparedWithTheFirst) {
   EXPECT_EQ(identify({named("agent"), named("curl"), named("agent")}, false, 3).who, "amazon-ssm-agen");
 }
 
+AttributionResult by_kernel(std::string const &who) {
+  auto result = named(who);
+  result->method = Attribution::Method::bpf;
+  return result;
+}
+
+TEST(Identification, WhatTheKernelWroteDownNeedsNoSecondLook) {
+  EXPECT_EQ(identify({unnamed(Reason::walk_timeout), by_kernel("curl")}, true).who, "curl");
+  EXPECT_EQ(identify({named("agent"), by_kernel("curl")}, true).who, "curl");
+}
+
+TEST(Identification, AfterwardsOthersThanTheKernelSawAreNotNamed) {
+  EXPECT_EQ(identify({by_kernel("curl"), named("agent")}, false, 2).who, "holder_uncertain");
+  EXPECT_EQ(identify({by_kernel("curl"), named("curl")}, false, 2).who, "curl");
+}
+
 class Throwing : public Attributor {
  public:
-  boost::asio::awaitable<AttributionResult> attribute(Flow) override {
+  boost::asio::awaitable<AttributionResult> attribute(Flow, std::uint64_t) override {
     if (thrown_++ == 0) throw std::runtime_error("broken");
     co_return named("curl");
   }

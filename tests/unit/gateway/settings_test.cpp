@@ -74,6 +74,7 @@ TEST_F(SettingsTest, AreTheDefaultsWhenTheFileIsEmpty) {
   EXPECT_EQ(settings.on_stop, OnStop::automatic);
   EXPECT_EQ(settings.existing, Existing::refuse);
   EXPECT_EQ(settings.backend, Backend::automatic);
+  EXPECT_EQ(settings.attribution, AttributionChoice::automatic);
   EXPECT_EQ(settings.mark, 0x1d5u);
   EXPECT_EQ(settings.mark_mask, 0xffffu);
   ASSERT_EQ(settings.sinks.size(), 1u);
@@ -105,6 +106,7 @@ upstream: {connect_timeout: 1s, idle_timeout: 2m}
 on_stop: keep
 existing: ignore
 firewall_backend: legacy
+attribution: sock_diag
 upstream_mark: {mark: 0x10, mask: 0xf0}
 unattributed: alert
 rules: [rules/a.yaml]
@@ -144,6 +146,7 @@ TEST_F(SettingsTest, ReadEveryKey) {
   EXPECT_EQ(settings.on_stop, OnStop::keep);
   EXPECT_EQ(settings.existing, Existing::ignore);
   EXPECT_EQ(settings.backend, Backend::legacy);
+  EXPECT_EQ(settings.attribution, AttributionChoice::sock_diag);
   EXPECT_EQ(settings.mark_mask, 0xf0u);
   ASSERT_EQ(settings.sinks.size(), 3u);
   EXPECT_EQ(settings.sinks[0].path, file("events.ndjson"));
@@ -193,9 +196,9 @@ TEST_F(SettingsTest, OfTheShippedFileAreTheDefaults) {
   auto const written_out = load(uncommented);
   for (auto const &problem : problems(written_out)) ADD_FAILURE() << problem;
   EXPECT_EQ(show(written_out), defaults);
-  for (auto const *key :
-       {"mode", "provider", "listen", "control", "upstream", "on_stop", "existing", "firewall_backend",
-        "upstream_mark", "unattributed", "classes", "ec2", "allow", "deny", "profiles", "sinks", "limits"}) {
+  for (auto const *key : {"mode", "provider", "listen", "control", "upstream", "on_stop", "existing",
+                          "firewall_backend", "attribution", "upstream_mark", "unattributed", "classes",
+                          "ec2", "allow", "deny", "profiles", "sinks", "limits"}) {
     EXPECT_THAT("\n" + uncommented, HasSubstr(std::string("\n") + key + ":"));
   }
 }
@@ -253,6 +256,7 @@ INSTANTIATE_TEST_SUITE_P(
         Mistake{"on_stop: leave\n", "1:10: on_stop: expected one of auto, keep, remove"},
         Mistake{"existing: translate\n", "1:11: existing: translate is not available in this version"},
         Mistake{"firewall_backend: iptables\n", "1:19: firewall_backend: expected one of auto, nft, legacy"},
+        Mistake{"attribution: ebpf\n", "1:14: attribution: expected one of auto, bpf, sock_diag"},
         Mistake{"upstream_mark: {mark: 0x10000, mask: 0xffff}\n",
                 "1:16: upstream_mark: the mark has bits outside"},
         Mistake{"upstream_mark: {mark: 0}\n", "1:23: upstream_mark.mark: expected"},

@@ -13,6 +13,7 @@ declare -A may_include=([model]=model [gateway]="model gateway $stages")
 for stage in $stages; do may_include[$stage]="model $stage"; done
 may_include[decide]+=' rules'
 may_include[replay]+=' rules'
+may_include[attribute]+=' bpf'
 
 # FILE:LINE:INCLUDED of every #include of the files named on stdin.
 includes() { xargs -r grep -HnoP '^\s*#\s*include\s*[<"]\K[^>"]+' || true; }

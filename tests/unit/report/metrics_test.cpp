@@ -92,6 +92,7 @@ TEST(Metrics, NamesAndLabels) {
       {"imdsgate_added_seconds_count", 0},
       {R"(imdsgate_attribution_seconds_count{method="sock_diag"})", 0},
       {R"(imdsgate_attribution_seconds_count{method="peercred"})", 0},
+      {R"(imdsgate_attribution_seconds_count{method="bpf"})", 0},
   };
   for (auto const &[name, value] : expected) {
     ASSERT_TRUE(series.contains(name)) << name;

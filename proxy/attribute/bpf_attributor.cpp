@@ -1,0 +1,164 @@
+#include "attribute/bpf_attributor.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+
+namespace imdsgate {
+namespace {
+
+namespace asio = boost::asio;
+using Clock = std::chrono::steady_clock;
+
+// The kernel counts a send after the bytes are on their way, so they can be here first: by about what a
+// return from the network stack takes, unless the sender was interrupted just there.
+constexpr auto kSendReturns = std::chrono::microseconds(20);
+
+bool clean(bpf_connection const &connection) {
+  return connection.flags == 0 && connection.sole != 0 && connection.connector.unusual == 0;
+}
+
+bool same_image(bpf_task const &a, bpf_task const &b) {
+  return a.exec_id == b.exec_id && a.mm == b.mm;
+}
+
+// Is what /proc said about the process that the kernel saw?
+bool fits(bpf_task const &task, Process const &process, std::uint64_t nanoseconds_a_tick) {
+  return static_cast<std::uint32_t>(process.id.tgid) == task.tgid &&
+         process.id.start_ticks == task.start_boottime / nanoseconds_a_tick &&
+         process.real_uid == task.real_uid && process.effective_uid == task.effective_uid &&
+         process.saved_uid == task.saved_uid && process.real_gid == task.real_gid &&
+         process.effective_gid == task.effective_gid &&
+         (process.tracer_pid != 0) == ((task.unusual & BPF_TASK_TRACED) != 0);
+}
+
+bool holds(Attribution const &found, std::uint32_t tgid) {
+  return std::binary_search(found.holder_pids.begin(), found.holder_pids.end(), static_cast<pid_t>(tgid));
+}
+
+std::string process_text(std::uint32_t tgid) {
+  return "process " + std::to_string(tgid);
+}
+
+Unattributed execed(std::uint32_t tgid) {
+  return {Reason::holder_uncertain,
+          process_text(tgid) + " connected, and became another program before it asked"};
+}
+
+}  // namespace
+
+BpfAttributor::BpfAttributor(ProberClient &prober, std::unique_ptr<BpfConnections> connections,
+                             BpfAttributorOptions options)
+    : prober_(prober),
+      connections_(std::move(connections)),
+      options_(options),
+      lineages_(options.cached, options.describe_again),
+      nanoseconds_a_tick_(1'000'000'000u / static_cast<std::uint64_t>(::sysconf(_SC_CLK_TCK))) {}
+
+// A cookie is a socket's, and a socket can be connected anew: the entry has to be of this connection.
+std::optional<bpf_connection> BpfAttributor::entry_of(Flow const &flow) const {
+  if (flow.transport != Transport::tcp || !flow.socket) return std::nullopt;
+  auto entry = connections_->find(flow.socket->cookie);
+  if (!entry) return std::nullopt;
+  auto const &address = flow.original.address.bytes();
+  auto const accepted = std::chrono::nanoseconds(flow.accepted_steady.time_since_epoch()).count();
+  bool const this_one = std::equal(address.begin(), address.end(), entry->remote_address) &&
+                        entry->remote_port == flow.original.port &&
+                        entry->local_port == flow.dialled_from.port &&
+                        entry->connected_ns <= static_cast<std::uint64_t>(accepted);
+  return this_one ? entry : std::nullopt;
+}
+
+// The entry once it counts everything that was received.
+std::optional<bpf_connection> BpfAttributor::entry_with(Flow const &flow, std::uint64_t received) const {
+  if (received == 0) return std::nullopt;
+  auto entry = entry_of(flow);
+  for (auto const until = Clock::now() + kSendReturns;
+       entry && entry->sent < received && Clock::now() < until;) {
+    entry = entry_of(flow);
+  }
+  if (entry && entry->sent < received) return std::nullopt;
+  return entry;
+}
+
+// A second look: an entry is copied while it is written to, so what a first look saw beside the count of
+// bytes may be from before them. What is in a second one is not.
+bool BpfAttributor::still(Flow const &flow, bpf_connection const &before) const {
+  auto const now = entry_of(flow);
+  return now && clean(*now) && now->connected_ns == before.connected_ns;
+}
+
+asio::awaitable<AttributionResult> BpfAttributor::attribute(Flow flow, std::uint64_t received) {
+  auto const entry = entry_with(flow, received);
+  if (!entry || !clean(*entry)) co_return co_await ask_prober(std::move(flow), received);
+  auto lineage = lineages_.find(*entry, Clock::now());
+  if (lineage) {
+    ++counters_.by_kernel;
+  } else {
+    lineage = co_await describe(*entry);
+    if (!lineage) co_return co_await ask_prober(std::move(flow), received);
+    ++counters_.described;
+  }
+  if (!still(flow, *entry)) co_return co_await ask_prober(std::move(flow), received);
+  Attribution attribution;
+  attribution.method = Attribution::Method::bpf;
+  attribution.socket_inode = flow.socket->inode;
+  attribution.socket_cookie = flow.socket->cookie;
+  attribution.socket_uid = flow.socket->uid;
+  attribution.holder_pids = {lineage->process.id.tgid};
+  attribution.holders.push_back(std::move(lineage));
+  co_return attribution;
+}
+
+// nullptr: what /proc says now is not about the process as it was when it sent.
+asio::awaitable<LineagePtr> BpfAttributor::describe(bpf_connection connection) {
+  auto const &task = connection.connector;
+  Describe const question{static_cast<pid_t>(task.tgid), task.start_boottime / nanoseconds_a_tick_};
+  auto described = co_await prober_.lineage(question, Clock::now() + options_.describe_within);
+  if (!described) co_return nullptr;
+  auto lineage = std::move(*described);
+  auto const &parent = lineage->parent;
+  bool const fit = fits(task, lineage->process, nanoseconds_a_tick_) &&
+                   (!parent || fits(connection.parent, *parent, nanoseconds_a_tick_));
+  if (!fit) co_return nullptr;
+  // After the description, not before: a program that was replaced does not come back, so if the process
+  // still runs the one that sent, that one was described.
+  auto const now = connections_->look(static_cast<pid_t>(task.tgid));
+  if (!now || !same_task(task, now->process) || !same_task(connection.parent, now->parent)) co_return nullptr;
+  lineages_.remember(connection, lineage, Clock::now());
+  co_return lineage;
+}
+
+asio::awaitable<AttributionResult> BpfAttributor::ask_prober(Flow flow, std::uint64_t received) {
+  ++counters_.by_prober;
+  auto const before = entry_of(flow);
+  auto const another = BPF_SENT_BY_ANOTHER;
+  if (before && (before->flags & BPF_SENT_AFTER_EXEC) && !(before->flags & another)) {
+    ++counters_.disagreed;
+    co_return execed(before->connector.tgid);
+  }
+  auto found = co_await prober_.attribute(flow, received);
+  auto const after = entry_of(flow);
+  auto const &seen = after ? after : before;
+  if (!found || !seen) co_return found;
+  auto const why = disagreement(*seen, *found);
+  if (!why) co_return found;
+  ++counters_.disagreed;
+  co_return *why;
+}
+
+std::optional<Unattributed> BpfAttributor::disagreement(bpf_connection const &seen,
+                                                        Attribution const &found) const {
+  if (seen.last_sender != 0 && !holds(found, seen.last_sender)) {
+    return Unattributed{Reason::holder_uncertain,
+                        process_text(seen.last_sender) + " sent, and is no holder any more"};
+  }
+  auto const &connector = seen.connector;
+  if (!holds(found, connector.tgid)) return std::nullopt;
+  auto const now = connections_->look(static_cast<pid_t>(connector.tgid));
+  bool const same_process = now && now->process.start_boottime == connector.start_boottime;
+  if (same_process && !same_image(now->process, connector)) return execed(connector.tgid);
+  return std::nullopt;
+}
+
+}  // namespace imdsgate

@@ -1,0 +1,61 @@
+// The Attributor where BPF loads. Names the process that the kernel saw connect and send, when it was one and
+// the same all the time and nobody else has the socket; asks the prober in every other case, and believes it
+// only as far as it agrees with what the kernel saw. On the gateway's loop, never blocking it; must outlive
+// the loop's run.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+
+#include "attribute/attributor.hpp"
+#include "attribute/bpf_connections.hpp"
+#include "attribute/bpf_lineages.hpp"
+#include "attribute/prober_client.hpp"
+
+namespace imdsgate {
+
+struct BpfAttributorOptions {
+  std::chrono::milliseconds describe_within{
+      150};                   // half of what the prober then still has, were it to be asked
+  std::size_t cached = 4096;  // descriptions
+  std::chrono::milliseconds describe_again{5000};
+};
+
+class BpfAttributor : public Attributor {
+ public:
+  // `prober` must outlive this.
+  BpfAttributor(ProberClient &prober, std::unique_ptr<BpfConnections> connections,
+                BpfAttributorOptions options = {});
+
+  // By the kernel: Attribution::Method::bpf. It needs flow.socket, and that something was received.
+  boost::asio::awaitable<AttributionResult> attribute(Flow flow, std::uint64_t received) override;
+
+  struct Counters {
+    std::uint64_t by_kernel = 0;  // answered without a question to anybody
+    std::uint64_t described = 0;  // by the kernel too, after the process was described anew
+    std::uint64_t by_prober = 0;  // everything else that was asked
+    std::uint64_t disagreed = 0;  // of these: prober and kernel did not fit together, so nobody was named
+  };
+  Counters const &counters() const { return counters_; }
+  BpfConnections &connections() { return *connections_; }
+  BpfConnections const &connections() const { return *connections_; }
+
+ private:
+  std::optional<bpf_connection> entry_of(Flow const &flow) const;
+  std::optional<bpf_connection> entry_with(Flow const &flow, std::uint64_t received) const;
+  boost::asio::awaitable<LineagePtr> describe(bpf_connection connection);
+  bool still(Flow const &flow, bpf_connection const &before) const;
+  boost::asio::awaitable<AttributionResult> ask_prober(Flow flow, std::uint64_t received);
+  std::optional<Unattributed> disagreement(bpf_connection const &seen, Attribution const &found) const;
+
+  ProberClient &prober_;
+  std::unique_ptr<BpfConnections> connections_;
+  BpfAttributorOptions options_;
+  BpfLineages lineages_;
+  Counters counters_;
+  std::uint64_t const nanoseconds_a_tick_;
+};
+
+}  // namespace imdsgate

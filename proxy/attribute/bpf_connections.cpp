@@ -1,0 +1,177 @@
+#include "attribute/bpf_connections.hpp"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <fstream>
+
+#include "attribute.skel.h"
+#include "attribute/held_fd.hpp"
+#include "attribute/proc_parse.hpp"
+
+namespace imdsgate {
+namespace {
+
+constexpr int kSoNetnsCookie = 71;                   // SO_NETNS_COOKIE, Linux 5.14
+constexpr ino_t kInitialPidNamespace = 0xEFFFFFFCu;  // PROC_PID_INIT_INO
+
+// The last line libbpf complained with, which names what the kernel refused.
+std::string complaint;
+
+int keep_complaint(libbpf_print_level level, char const *format, va_list arguments) {
+  if (level != LIBBPF_WARN) return 0;
+  std::array<char, 512> line{};
+  std::vsnprintf(line.data(), line.size(), format, arguments);
+  std::string_view text(line.data());
+  text = text.substr(0, text.find('\n'));
+  if (complaint.empty() && !text.empty()) complaint = text;
+  return 0;
+}
+
+Error failure(char const *what, int error) {
+  std::string text = std::string(what) + ": " + std::strerror(error);
+  if (error == EPERM) text += " (CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN are needed)";
+  if (!complaint.empty()) text += "; " + complaint;
+  return {Errc::system, std::move(text)};
+}
+
+std::string cgroup2_mount() {
+  std::ifstream file("/proc/self/mountinfo");
+  std::string const text{std::istreambuf_iterator<char>(file), {}};
+  for (auto const &mount : parse_mountinfo(text)) {
+    if (mount.type == "cgroup2" && mount.root == "/") return mount.mount_point;
+  }
+  return {};
+}
+
+Result<std::uint64_t> own_netns_cookie() {
+  HeldFd const socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  std::uint64_t cookie = 0;
+  socklen_t size = sizeof cookie;
+  if (!socket || ::getsockopt(socket.get(), SOL_SOCKET, kSoNetnsCookie, &cookie, &size) != 0) {
+    return failure("SO_NETNS_COOKIE", errno);
+  }
+  return cookie;
+}
+
+bpf_guarded key_of(Endpoint const &endpoint) {
+  bpf_guarded key{};
+  std::copy(endpoint.address.bytes().begin(), endpoint.address.bytes().end(), key.address);
+  key.port = endpoint.port;
+  return key;
+}
+
+struct CloseLink {
+  void operator()(bpf_link *link) const { bpf_link__destroy(link); }
+};
+struct CloseSkeleton {
+  void operator()(attribute_bpf *skeleton) const { attribute_bpf__destroy(skeleton); }
+};
+
+}  // namespace
+
+struct BpfConnections::Loaded {
+  std::unique_ptr<attribute_bpf, CloseSkeleton> skeleton;
+  std::vector<std::unique_ptr<bpf_link, CloseLink>> links;
+  int connections = -1, guarded = -1, look_at_process = -1;
+};
+
+BpfConnections::BpfConnections(std::unique_ptr<Loaded> loaded) : loaded_(std::move(loaded)) {}
+BpfConnections::~BpfConnections() = default;
+
+Result<std::unique_ptr<BpfConnections>> BpfConnections::load(std::vector<Endpoint> const &guarded) {
+  complaint.clear();
+  libbpf_set_print(keep_complaint);
+  struct stat space {};
+  if (::stat("/proc/self/ns/pid", &space) != 0 || space.st_ino != kInitialPidNamespace) {
+    return Error{Errc::refused, "the kernel counts processes otherwise than this pid namespace does"};
+  }
+  if (::access("/sys/kernel/btf/vmlinux", R_OK) != 0) {
+    return Error{Errc::not_found, "the kernel has no BTF (/sys/kernel/btf/vmlinux)"};
+  }
+  auto const mount = cgroup2_mount();
+  if (mount.empty()) return Error{Errc::not_found, "no cgroup2 hierarchy is mounted"};
+  HeldFd const cgroup(::open(mount.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!cgroup) return failure(mount.c_str(), errno);
+  auto const netns = own_netns_cookie();
+  if (!netns) return netns.error();
+
+  auto loaded = std::make_unique<Loaded>();
+  loaded->skeleton.reset(attribute_bpf__open());
+  auto *skeleton = loaded->skeleton.get();
+  if (!skeleton) return failure("the BPF programs cannot be opened", errno);
+  skeleton->rodata->netns_cookie = *netns;
+  skeleton->rodata->quota = BPF_QUOTA;
+  if (int const error = attribute_bpf__load(skeleton); error != 0) {
+    return failure("the BPF programs cannot be loaded", -error);
+  }
+  loaded->connections = bpf_map__fd(skeleton->maps.connections);
+  loaded->guarded = bpf_map__fd(skeleton->maps.guarded);
+  loaded->look_at_process = bpf_program__fd(skeleton->progs.look_at_process);
+  std::unique_ptr<BpfConnections> result(new BpfConnections(std::move(loaded)));
+  if (auto done = result->guard(guarded); !done) return done.error();
+  // The one that says who sends first: no connection may have an entry whose sends are not counted from the
+  // beginning.
+  result->loaded_->links.emplace_back(bpf_program__attach_trace(skeleton->progs.at_send));
+  if (!result->loaded_->links.back()) return failure("tp_btf/sock_send_length cannot be attached", errno);
+  for (auto *program :
+       {skeleton->progs.at_socket_event, skeleton->progs.at_connect4, skeleton->progs.at_connect6}) {
+    result->loaded_->links.emplace_back(bpf_program__attach_cgroup(program, cgroup.get()));
+    if (!result->loaded_->links.back()) return failure("the cgroup programs cannot be attached", errno);
+  }
+  return result;
+}
+
+Result<void> BpfConnections::guard(std::vector<Endpoint> const &endpoints) {
+  std::vector<bpf_guarded> keys;
+  for (auto const &endpoint : endpoints) keys.push_back(key_of(endpoint));
+  std::uint32_t const yes = 1;
+  for (auto const &key : keys) {
+    if (bpf_map_update_elem(loaded_->guarded, &key, &yes, BPF_ANY) != 0) {
+      return failure("the guarded addresses cannot be told to the kernel", errno);
+    }
+  }
+  auto const same = [](bpf_guarded const &a, bpf_guarded const &b) {
+    return std::memcmp(&a, &b, sizeof a) == 0;
+  };
+  for (auto const &old : guarded_) {
+    bool const kept = std::any_of(keys.begin(), keys.end(), [&](auto const &key) { return same(key, old); });
+    // It can only be missing, which is as good.
+    if (!kept) (void)bpf_map_delete_elem(loaded_->guarded, &old);
+  }
+  guarded_ = std::move(keys);
+  return {};
+}
+
+std::optional<bpf_connection> BpfConnections::find(std::uint64_t cookie) const {
+  bpf_connection connection{};
+  if (bpf_map_lookup_elem(loaded_->connections, &cookie, &connection) != 0) return std::nullopt;
+  return connection;
+}
+
+std::optional<bpf_look> BpfConnections::look(pid_t tgid) const {
+  bpf_look look{};
+  look.tgid = static_cast<std::uint32_t>(tgid);
+  bpf_test_run_opts options{};
+  options.sz = sizeof options;
+  options.ctx_in = &look;
+  options.ctx_size_in = sizeof look;
+  if (bpf_prog_test_run_opts(loaded_->look_at_process, &options) != 0 || look.found == 0) return std::nullopt;
+  return look;
+}
+
+BpfConnections::Counters BpfConnections::counters() const {
+  auto const *bss = loaded_->skeleton->bss;
+  return {bss->recorded, bss->refused_quota, bss->refused_full};
+}
+
+}  // namespace imdsgate

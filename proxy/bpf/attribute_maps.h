@@ -1,0 +1,71 @@
+// What attribute.bpf.c writes and attribute/bpf_connections.cpp reads. Plain C, host byte order, no padding.
+#pragma once
+
+#ifdef __BPF__
+#define IMDSGATE_U32 __u32
+#define IMDSGATE_U64 __u64
+#else
+#include <stdint.h>
+#define IMDSGATE_U32 uint32_t
+#define IMDSGATE_U64 uint64_t
+#endif
+
+// What of a task makes it another suspect than its identity says: bits of bpf_task::unusual.
+enum {
+  BPF_TASK_TRACED = 1,                // by ptrace(2), it or its main thread
+  BPF_TASK_OTHER_CREDENTIALS = 2,     // it acts with other credentials than its own (override_creds)
+};
+
+// One process at one moment, as the kernel has it. exec_id is task_struct.self_exec_id, which every exec raises; mm is
+// the address space, which every exec replaces, a little earlier (begin_new_exec in fs/exec.c).
+struct bpf_task {
+  IMDSGATE_U64 start_boottime;  // ns since boot, of the main thread
+  IMDSGATE_U64 exec_id;
+  IMDSGATE_U64 mm;
+  IMDSGATE_U32 tgid;
+  IMDSGATE_U32 unusual;
+  IMDSGATE_U32 real_uid, effective_uid, saved_uid;
+  IMDSGATE_U32 real_gid, effective_gid, saved_gid;
+};
+
+// What happened on a connection that makes it more than one process's: bits of bpf_connection::flags. They stay.
+enum {
+  BPF_SENT_AFTER_EXEC = 1,          // the process that connected exec'd, and sent then
+  BPF_SENT_WITH_OTHER_RIGHTS = 2,   // it changed its credentials, or was traced from then on
+  BPF_SENT_BY_ANOTHER = 4,          // another process sent, or made the connection (TCP_FASTOPEN_CONNECT)
+  BPF_SENT_UNDER_ANOTHER_PARENT = 8,  // its parent ended, exec'd, or changed its credentials
+};
+
+// One connection of a client to a guarded address, from before its SYN until its socket is closed or connected anew.
+struct bpf_connection {
+  struct bpf_task connector;  // who called connect(2)
+  struct bpf_task parent;     // of the connector; all zero: none
+  IMDSGATE_U64 cgroup;        // the connector's cgroup2 id
+  IMDSGATE_U64 quota_cgroup;  // the one it is counted for
+  IMDSGATE_U64 connected_ns;  // CLOCK_MONOTONIC, before the SYN; tells two connections of one socket apart
+  IMDSGATE_U64 sent;          // bytes; raised after everything below was brought up to date
+  unsigned char remote_address[16];  // network order, IPv4 in its v4-mapped form
+  IMDSGATE_U32 remote_port;
+  IMDSGATE_U32 local_port;
+  IMDSGATE_U32 flags;
+  IMDSGATE_U32 sole;         // at the last send nobody but the sender had the socket
+  IMDSGATE_U32 last_sender;  // tgid; 0: nothing was sent
+  IMDSGATE_U32 reserved;
+};
+
+struct bpf_guarded {
+  unsigned char address[16];
+  IMDSGATE_U32 port;
+};
+
+// Asked of the program look_at_process; the kernel fills in the rest. `found` 0: there is no such process.
+struct bpf_look {
+  IMDSGATE_U32 tgid;
+  IMDSGATE_U32 found;
+  struct bpf_task process;
+  struct bpf_task parent;
+};
+
+#define BPF_MAX_CONNECTIONS 8192
+#define BPF_MAX_GUARDED 64
+#define BPF_QUOTA 1024  // connections of one cgroup (bpf_connection::quota_cgroup)

@@ -1,0 +1,28 @@
+#include "gateway/attribution_tier.hpp"
+
+namespace imdsgate {
+
+Result<AttributionTier> AttributionTier::choose(Settings const &settings, ProberClient &prober) {
+  AttributionTier tier;
+  tier.prober_ = &prober;
+  if (settings.attribution == AttributionChoice::sock_diag) {
+    tier.why_not_bpf_ = "attribution: sock_diag";
+    return tier;
+  }
+  auto connections = BpfConnections::load(settings.endpoints);
+  if (connections) {
+    tier.bpf_ = std::make_unique<BpfAttributor>(prober, std::move(*connections));
+    return tier;
+  }
+  tier.why_not_bpf_ = connections.error().detail;
+  if (settings.attribution == AttributionChoice::bpf) {
+    return Error{connections.error().code, "attribution: bpf: " + tier.why_not_bpf_};
+  }
+  return tier;
+}
+
+Result<void> AttributionTier::guard(std::vector<Endpoint> const &endpoints) {
+  return bpf_ ? bpf_->connections().guard(endpoints) : Result<void>{};
+}
+
+}  // namespace imdsgate

@@ -1,0 +1,62 @@
+#include "bpf_host.hpp"
+
+#include <poll.h>
+
+#include <boost/asio/co_spawn.hpp>
+
+namespace imdsgate::test {
+
+void BpfHost::SetUp() {
+  LiveHost::SetUp();
+  auto sockets = ClientSockets::open();
+  ASSERT_TRUE(sockets) << sockets.error().detail;
+  sockets_.emplace(std::move(*sockets));
+  auto connections = BpfConnections::load({service_});
+  if (!connections) GTEST_SKIP() << "BPF does not load: " << connections.error().detail;
+  BpfAttributorOptions options;  // with times no loaded machine misses
+  options.describe_within = std::chrono::seconds(5);
+  options.describe_again = std::chrono::hours(1);
+  bpf_ = std::make_unique<BpfAttributor>(*client_, std::move(*connections), options);
+}
+
+void BpfHost::TearDown() {
+  LiveHost::TearDown();
+  bpf_.reset();
+}
+
+Flow BpfHost::accept_known() {
+  flow_ = accept();
+  sockets_->look_up(flow_);
+  return flow_;
+}
+
+void BpfHost::receive(std::size_t bytes) {
+  for (std::size_t had = 0; had < bytes;) {
+    pollfd poll{accepted_.back().get(), POLLIN, 0};
+    ASSERT_EQ(::poll(&poll, 1, 10000), 1) << "nothing came within ten seconds";
+    char buffer[4096];
+    auto const got = ::recv(accepted_.back().get(), buffer, std::min(sizeof buffer, bytes - had), 0);
+    ASSERT_GT(got, 0) << "after " << had << " bytes";
+    had += static_cast<std::size_t>(got);
+  }
+}
+
+AttributionResult BpfHost::ask(Flow flow, std::uint64_t received) {
+  AttributionResult result = Unattributed{Reason::attribution_timeout, "never answered"};
+  bool done = false;
+  boost::asio::co_spawn(io_, bpf_->attribute(std::move(flow), received),
+                        [&](std::exception_ptr, AttributionResult answer) {
+                          result = std::move(answer);
+                          done = true;
+                        });
+  run_until([&] { return done; });
+  return result;
+}
+
+AttributionResult BpfHost::named_after(std::size_t bytes) {
+  accept_known();
+  receive(bytes);
+  return ask(flow_, bytes);
+}
+
+}  // namespace imdsgate::test
