@@ -205,21 +205,21 @@ def text_of(item) -> str:
     return ("true" if item else "false") if isinstance(item, bool) else str(item)
 
 
-def network(block: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
-    """One of v4-mapped addresses is the IPv4 network it stands for."""
-    found = ipaddress.ip_network(block, strict=False)
-    mapped = getattr(found.network_address, "ipv4_mapped", None)
-    return ipaddress.ip_network(f"{mapped}/{found.prefixlen - 96}", strict=False) if mapped and found.prefixlen >= 96 else found
+def mapped(text: str) -> int:
+    """An address as a number of 128 bits, an IPv4 one as v4-mapped: so ::/0 holds those, too."""
+    found = ipaddress.ip_address(text)
+    return int(found) if found.version == 6 else int(found) | 0xFFFF << 32
 
 
 def cidr(text: str, blocks) -> bool:
-    canonical = address(text)
-    if canonical is None:
+    if address(text) is None:
         return False
-    plain = ipaddress.ip_address(canonical)
-    # A block of IPv6 that is wider than the mapped addresses, such as ::/0, holds the IPv4 ones as mapped.
-    mapped = ipaddress.ip_address(f"::ffff:{plain}") if plain.version == 4 else plain
-    return any(plain in network(block) or mapped in network(block) for block in blocks)
+    for block in blocks:
+        start, length = block.split("/")
+        free = (128 if ":" in start else 32) - int(length)
+        if mapped(address(text)) >> free == mapped(start) >> free:
+            return True
+    return False
 
 
 def call(name: str, insensitive: bool, arguments: list):
