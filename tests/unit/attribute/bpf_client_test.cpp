@@ -32,6 +32,19 @@ void send_ask(int fd) {
   if (::send(fd, kAsk, kAskSize, 0) != static_cast<ssize_t>(kAskSize)) ::_exit(97);
 }
 
+// A request that a program copies from here to its output, and then waits for more.
+class EndlessRequest {
+ public:
+  explicit EndlessRequest(std::filesystem::path const &path) {
+    EXPECT_EQ(::mkfifo(path.c_str(), 0600), 0);
+    fifo_.reset(::open(path.c_str(), O_RDWR | O_CLOEXEC));
+    EXPECT_EQ(::write(fifo_.get(), kAsk, kAskSize), static_cast<ssize_t>(kAskSize));
+  }
+
+ private:
+  HeldFd fifo_;
+};
+
 #define EXPECT_BY_KERNEL(result, who)                            \
   do {                                                           \
     auto const by_kernel = (result);                             \
@@ -136,7 +149,7 @@ TEST_F(BpfClient, OfWhichMoreCameThanTheKernelCountedIsTheProbersToName) {
 TEST_F(BpfClient, ThatExecsBeforeItSendsIsUncertain) {
   auto const cat = temp_.copy("/bin/cat", "other");
   auto const file = temp_.path / "request";
-  std::ofstream(file) << kAsk;
+  EndlessRequest const request(file);
   Child child([&](auto) {
     int const fd = connect_here();
     ::dup2(fd, STDOUT_FILENO);
@@ -515,7 +528,7 @@ TEST_F(BpfClient, OverMptcpIsTheProbersToName) {
 TEST_F(BpfClient, WithADeferredSynOfAnExecdProgramIsUncertain) {
   auto const cat = temp_.copy("/bin/cat", "other");
   auto const file = temp_.path / "request";
-  std::ofstream(file) << kAsk;
+  EndlessRequest const request(file);
   std::ofstream("/proc/sys/net/ipv4/tcp_fastopen") << "5";  // clients, also without a cookie
   Child child([&](auto) {
     int const fd = ::socket(AF_INET, SOCK_STREAM, 0);
