@@ -34,8 +34,8 @@ ninja -C "$build" --quiet "${targets[@]}"
 cpu_seconds() { { TIMEFORMAT='%U %S' && time "$@" >/dev/null; } 2>&1 | jq -Rr 'split(" ") | map(tonumber) | add'; }
 
 bench_replay() {
-  local file round ours theirs
-  file=$(mktemp)
+  local round ours theirs
+  file=$(mktemp)  # not local: the trap outlives the function
   trap 'rm -f "$file" "$file".*' EXIT
   /usr/bin/python3 "$repository/tests/bench/replay_events.py" "$events" >"$file"
   for ((round = 0; round <= rounds; ++round)); do
