@@ -10,6 +10,7 @@ namespace {
 
 constexpr std::size_t kMostWaiting = 65536;  // execs behind connections without a name: then order yields to memory
 constexpr std::size_t kMostSeen = 8192;
+constexpr std::size_t kMostPresented = 512;
 constexpr auto kLongestReach = std::chrono::hours(1);
 
 using Clock = LiveRules::Clock;
@@ -103,16 +104,25 @@ void LiveRules::take(std::vector<eql::Engine::Match> const &found, std::size_t h
   std::ranges::stable_partition(matches, [](auto const &match) { return match->self; });
 }
 
+LiveRules::PresentedEvents const &LiveRules::presented(LineagePtr const &who, std::string_view endpoint) {
+  std::pair<Lineage const *, std::string> key(who.get(), endpoint);
+  auto const known = presented_.find(key);
+  if (known != presented_.end()) return known->second;
+  if (presented_.size() >= kMostPresented) presented_.clear();  // those that still come are soon there again
+  Circumstances const circumstances{endpoint, host_id_, nullptr};
+  PresentedEvents made{who, presented_event(*who, circumstances, Presented::exec),
+                 presented_event(*who, circumstances, Presented::connection)};
+  return presented_.emplace(std::move(key), std::move(made)).first->second;
+}
+
 std::vector<SequenceMatchPtr> LiveRules::connected(Moment when, Attribution const &who,
                                                    std::string_view endpoint) {
   Matches matches;
   if (!engine_) return matches;
   pump(when.at);
-  Circumstances const circumstances{endpoint, host_id_, nullptr};
   for (std::size_t i = 0; i < who.holders.size(); ++i) {
     auto const &holder = who.holders[i];
-    auto const exec = presented_event(*holder, circumstances, Presented::exec);
-    auto const connection = presented_event(*holder, circumstances, Presented::connection);
+    auto const &[_, exec, connection] = presented(holder, endpoint);
     auto const presented = stamp(when.at, {when.wall, "process", "exec", holder});
     auto const last = stamp(when.at, {when.wall, "network", "connection_attempted", holder});
     std::vector<eql::Engine::Match> found;

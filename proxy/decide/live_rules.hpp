@@ -7,6 +7,7 @@
 
 #include <chrono>
 #include <deque>
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -69,6 +70,12 @@ class LiveRules {
 
  private:
   using Matches = std::vector<SequenceMatchPtr>;
+  // A holder's two events for one endpoint: an agent that comes again is written down once.
+  struct PresentedEvents {
+    LineagePtr who;  // keeps the address that is the key
+    eql::Event exec, connection;
+  };
+  PresentedEvents const &presented(LineagePtr const &who, std::string_view endpoint);
   void pump(Clock::time_point until);
   void release();
   eql::Stamp stamp(Clock::time_point at, SequenceEvent event);
@@ -86,6 +93,7 @@ class LiveRules {
   // What the engine's ids stand for: seen_[id - first_id_]. Bounded: an older one is left out of an alert.
   std::deque<SequenceEvent> seen_;
   std::uint64_t first_id_ = 1;
+  std::map<std::pair<Lineage const *, std::string>, PresentedEvents, std::less<>> presented_;
 };
 
 }  // namespace imdsgate

@@ -7,6 +7,7 @@ namespace imdsgate {
 namespace {
 
 constexpr auto kShortestMemory = std::chrono::seconds(10);
+constexpr std::size_t kMostEnriched = 1024;
 
 // Shares the record's memory.
 std::shared_ptr<Process const> part_of(ExecRecordPtr const &record, Process const &process) { return {record, &process}; }
@@ -17,6 +18,21 @@ LiveRules::Exec exec_of(ExecRecord const &record) {
   who->parent = record.parent;
   if (record.parent_at_fork) who->former_parents.push_back(std::make_shared<Process const>(*record.parent_at_fork));
   return {ExecContext::moment(record.time), std::move(who)};
+}
+
+LineagePtr enriched(Lineage const &who, ExecRecordPtr const &record) {
+  auto known = std::make_shared<Lineage>(who);
+  known->process.at_exec = part_of(record, *record->process);
+  if (record->parent) {
+    // Whoever has adopted it since is not who started it.
+    if (known->parent && known->parent->entity_id == record->parent->entity_id) {
+      known->former_parents.push_back(part_of(record, *record->parent));
+    } else {
+      known->parent = record->parent;
+    }
+  }
+  if (record->parent_at_fork) known->former_parents.push_back(part_of(record, *record->parent_at_fork));
+  return known;
 }
 
 }  // namespace
@@ -49,22 +65,16 @@ boost::asio::awaitable<bool> ExecContext::settled(Deadline deadline) {
   co_return co_await events_->drained(deadline);
 }
 
-LineagePtr ExecContext::with_exec(LineagePtr const &who) const {
+LineagePtr ExecContext::with_exec(LineagePtr const &who) {
   auto const &id = who->process.id;
   auto const record = events_ != nullptr ? events_->history().find(id.tgid, id.start_ticks) : nullptr;
   if (!record || !record->process) return who;
-  auto known = std::make_shared<Lineage>(*who);
-  known->process.at_exec = part_of(record, *record->process);
-  if (record->parent) {
-    // Whoever has adopted it since is not who started it.
-    if (known->parent && known->parent->entity_id == record->parent->entity_id) {
-      known->former_parents.push_back(part_of(record, *record->parent));
-    } else {
-      known->parent = record->parent;
-    }
-  }
-  if (record->parent_at_fork) known->former_parents.push_back(part_of(record, *record->parent_at_fork));
-  return known;
+  auto const known = enriched_.find(who.get());
+  if (known != enriched_.end() && known->second.record == record) return known->second.result;
+  if (enriched_.size() >= kMostEnriched) enriched_.clear();  // those that still come are soon there again
+  auto result = enriched(*who, record);
+  enriched_.insert_or_assign(who.get(), Enriched{who, record, result});
+  return result;
 }
 
 bool ExecContext::has_exec_after(Process const &process, MonotonicTime time) const {

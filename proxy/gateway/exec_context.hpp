@@ -4,6 +4,7 @@
 
 #include <boost/asio/awaitable.hpp>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "attribute/exec_events.hpp"
@@ -30,7 +31,7 @@ class ExecContext {
   boost::asio::awaitable<bool> settled(Deadline deadline);
 
   // With what exec events recorded of the process and its parent; `who` itself where they recorded nothing.
-  LineagePtr with_exec(LineagePtr const &who) const;
+  LineagePtr with_exec(LineagePtr const &who);
   bool has_exec_after(Process const &process, MonotonicTime time) const;
   // What may be missing of the execs that a rule would join with a connection of that time.
   MissingExecs missing(Attribution const &who, MonotonicTime time) const;
@@ -39,11 +40,17 @@ class ExecContext {
   static LiveRules::Moment moment(MonotonicTime time);
 
  private:
+  struct Enriched {
+    LineagePtr who;  // keeps the address that is the key
+    ExecRecordPtr record;
+    LineagePtr result;
+  };
   void on_exec(ExecRecord const &record);
 
   ExecEvents *const events_;
   std::string const host_id_;
   LiveRules rules_;
+  std::unordered_map<Lineage const *, Enriched> enriched_;  // bounded; of an older exec: made anew
 };
 
 }  // namespace imdsgate
