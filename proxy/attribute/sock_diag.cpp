@@ -49,6 +49,17 @@ struct NameIndexFree {
   void operator()(struct if_nameindex *list) const { if_freenameindex(list); }
 };
 
+// As large as it is: a message of the default size is a page, cleared for each question.
+template <class Request>
+NlMsgPtr question_of(Request request) {
+  NlMsgPtr message(nlmsg_alloc_size(static_cast<std::size_t>(nlmsg_total_size(sizeof request))));
+  if (!message || !nlmsg_put(message.get(), 0, 0, SOCK_DIAG_BY_FAMILY, 0, 0) ||
+      nlmsg_append(message.get(), &request, sizeof request, NLMSG_ALIGNTO) < 0) {
+    return nullptr;
+  }
+  return message;
+}
+
 }  // namespace
 
 Result<SockDiag> SockDiag::open() {
@@ -88,10 +99,8 @@ Answered<SocketId> SockDiag::get_tcp(Endpoint const &client, Endpoint const &ori
   request.id.idiag_if = interface;
   request.id.idiag_cookie[0] = request.id.idiag_cookie[1] = INET_DIAG_NOCOOKIE;
 
-  NlMsgPtr const message(nlmsg_alloc_simple(SOCK_DIAG_BY_FAMILY, 0));
-  if (!message || nlmsg_append(message.get(), &request, sizeof request, NLMSG_ALIGNTO) < 0) {
-    return Refusal{Reason::unreadable, "out of memory"};
-  }
+  auto const message = question_of(request);
+  if (!message) return Refusal{Reason::unreadable, "out of memory"};
   auto const answer = socket_.get(message.get());
   if (!answer && answer.error().code == Errc::not_found) return not_found(client, original);
   if (!answer) return refusal_of(answer.error());
@@ -127,10 +136,8 @@ Answered<SocketId> SockDiag::find_unix_peer(std::uint64_t accepted_inode) {
   request.udiag_show = UDIAG_SHOW_PEER;
   request.udiag_cookie[0] = request.udiag_cookie[1] = INET_DIAG_NOCOOKIE;
 
-  NlMsgPtr const message(nlmsg_alloc_simple(SOCK_DIAG_BY_FAMILY, 0));
-  if (!message || nlmsg_append(message.get(), &request, sizeof request, NLMSG_ALIGNTO) < 0) {
-    return Refusal{Reason::unreadable, "out of memory"};
-  }
+  auto const message = question_of(request);
+  if (!message) return Refusal{Reason::unreadable, "out of memory"};
   auto const answer = socket_.get(message.get());
   if (!answer && answer.error().code == Errc::not_found) {
     return Refusal{Reason::socket_not_found, "no AF_UNIX socket with this inode"};
