@@ -93,7 +93,7 @@ clients() {
   as 39 "$homes/39/collect.sh"                                                               # irc: /dev/tcp
   as 10 "$tool" v4 "$role"                                                                   # uucp: a binary in /tmp
   as 38 "$homes/38/report" -s -K "$homes/38/request"                                         # list: a renamed curl
-  as 2 bash -c "curl --version; $inventory v4 /latest/meta-data/instance-id; true"           # bin: after a curl of the same shell
+  as 2 bash -c "sleep 0.2 | curl -s -K -; $inventory v4 /latest/meta-data/instance-id; true"           # bin: after a curl of the same shell
   as 34 "$agent" v6 "$role"                                                                  # backup: the agent with a grant
 }
 
