@@ -119,7 +119,8 @@ def test_faults_that_do_not(ec2, name):
 
 def test_a_lab_leaves_nothing_behind(lab):
     lab.serve()
-    survivor = subprocess.Popen(lab.command(["setsid", "sleep", "600"]), env=ENVIRONMENT)
+    survivor = subprocess.Popen(lab.command(["sh", "-c", "echo inside; exec setsid sleep 600"]), env=ENVIRONMENT, stdout=subprocess.PIPE)
+    assert survivor.stdout.readline() == b"inside\n"
     lab.down()
     assert survivor.wait(5) == -9
     left = [str(path) for root in ("/run/netns", "/run/imdsgate-lab", "/var/lib/imdsgate-lab", "/opt/imdsgate-lab", "/sys/fs/cgroup")
