@@ -91,7 +91,8 @@ bool BpfAttributor::still(Flow const &flow, bpf_connection const &before) const 
 asio::awaitable<AttributionResult> BpfAttributor::attribute(Flow flow, std::uint64_t received) {
   auto const entry = entry_with(flow, received);
   if (!entry || !clean(*entry)) co_return co_await ask_prober(std::move(flow), received);
-  auto lineage = lineages_.find(*entry, Clock::now());
+  auto const pid = static_cast<pid_t>(entry->connector.tgid);
+  auto lineage = lineages_.find(pid, BpfIdentity(*entry), Clock::now());
   if (lineage) {
     ++counters_.by_kernel;
   } else {
@@ -125,7 +126,7 @@ asio::awaitable<LineagePtr> BpfAttributor::describe(bpf_connection connection) {
   // still runs the one that sent, that one was described.
   auto const now = connections_->look(static_cast<pid_t>(task.tgid));
   if (!now || !same_task(task, now->process) || !same_task(connection.parent, now->parent)) co_return nullptr;
-  lineages_.remember(connection, lineage, Clock::now());
+  lineages_.remember(question.tgid, BpfIdentity(connection), lineage, Clock::now());
   co_return lineage;
 }
 

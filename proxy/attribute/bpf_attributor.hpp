@@ -11,8 +11,9 @@
 
 #include "attribute/attributor.hpp"
 #include "attribute/bpf_connections.hpp"
-#include "attribute/bpf_lineages.hpp"
+#include "attribute/bpf_identity.hpp"
 #include "attribute/prober_client.hpp"
+#include "attribute/recent_lineages.hpp"
 
 namespace imdsgate {
 
@@ -53,7 +54,7 @@ class BpfAttributor : public Attributor {
   ProberClient &prober_;
   std::unique_ptr<BpfConnections> connections_;
   BpfAttributorOptions options_;
-  BpfLineages lineages_;
+  RecentLineages<BpfIdentity> lineages_;
   Counters counters_;
   std::uint64_t const nanoseconds_a_tick_;
 };

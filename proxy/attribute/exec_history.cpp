@@ -8,6 +8,7 @@ namespace {
 
 constexpr std::size_t kMaxSpans = 256;
 constexpr std::size_t kMaxUnknown = 16384;
+constexpr auto kDisorder = std::chrono::seconds(1);
 
 template <class Span>
 bool meets(Span const &span, MonotonicTime from, MonotonicTime to) {
@@ -112,11 +113,17 @@ bool ExecHistory::unknown_since(MonotonicTime from, MonotonicTime to) const {
 
 bool ExecHistory::unknown_under(pid_t parent_tgid, std::uint64_t parent_start_ticks, MonotonicTime from,
                                 MonotonicTime to) const {
-  return std::any_of(unknown_.begin(), unknown_.end(), [&](Unknown const &unknown) {
-    return unknown.parent_tgid == parent_tgid &&
-           unknown.parent_start_ticks.value_or(parent_start_ticks) == parent_start_ticks &&
-           meets(unknown.span, from, to);
-  });
+  // The newest first: they are in the order of their ends but for what the kernel's events are out of order by, and
+  // this is asked for each connection.
+  for (auto unknown = unknown_.rbegin(); unknown != unknown_.rend(); ++unknown) {
+    if (unknown->span.to < from - kDisorder) return false;
+    if (unknown->parent_tgid == parent_tgid &&
+        unknown->parent_start_ticks.value_or(parent_start_ticks) == parent_start_ticks &&
+        meets(unknown->span, from, to)) {
+      return true;
+    }
+  }
+  return false;
 }
 
 }  // namespace imdsgate

@@ -86,24 +86,20 @@ Verdict verdict_of(Rule const &rule, bool self) {
 
 // No match, as far as anybody knows. Short-lived siblings are everyday: one that was not read is listed, and counts only
 // where the rule wants to block for a sibling.
-std::optional<Finding> doubt_about(Rule const &rule, MissingExecs missing) {
+Finding doubt_about(Rule const &rule, MissingExecs missing) {
   auto const strict = verdict_of(rule, false);
-  switch (missing) {
-    case MissingExecs::none: return std::nullopt;
-    case MissingExecs::lost: return because(strict, Reason::exec_events_lost);
-    case MissingExecs::unread:
-      return because(rule.block_on == Rule::BlockOn::any ? strict : Verdict::allow, Reason::exec_unread);
-  }
-  __builtin_unreachable();
+  if (missing == MissingExecs::lost) return because(strict, Reason::exec_events_lost);
+  return because(rule.block_on == Rule::BlockOn::any ? strict : Verdict::allow, Reason::exec_unread);
 }
 
-// The sequences that this connection and this request completed, and those of which nobody knows. A rule that a reload
-// took out while the connection was open says nothing any more.
+// The sequences that this connection and this request completed; of those that may have been, the strictest doubt. A rule
+// that a reload took out while the connection was open says nothing any more.
 void add_sequences(Policy const &policy, AccessRequest const &access, Suspects const &suspects, Decision &decision) {
   if (suspects.empty()) return;
   auto const of = [](std::shared_ptr<Rule const> const &rule) {
     return [&rule](SequenceMatchPtr const &match) { return match->rule->id == rule->id; };
   };
+  std::optional<Finding> doubt;
   for (auto const &rule : policy.rules) {
     if (rule->sequence() == nullptr) continue;
     auto const match = std::ranges::find_if(access.sequences, of(rule));  // the requester's own first
@@ -111,10 +107,12 @@ void add_sequences(Policy const &policy, AccessRequest const &access, Suspects c
       auto const &found = **match;
       decision.findings.push_back(
           {verdict_of(*rule, found.self), rule->id, rule, std::nullopt, found.holder, *match});
-    } else if (auto doubt = doubt_about(*rule, access.missing_execs)) {
-      decision.findings.push_back(*std::move(doubt));
+    } else if (access.missing_execs != MissingExecs::none) {
+      auto next = doubt_about(*rule, access.missing_execs);
+      if (!doubt || next.verdict > doubt->verdict) doubt = std::move(next);
     }
   }
+  if (doubt) decision.findings.push_back(*std::move(doubt));
 }
 
 // Who is named for a finding about the request itself: whom a rule points at, else whom no entry vouches for.

@@ -34,6 +34,8 @@ void LiveRules::use(std::vector<std::shared_ptr<Rule const>> const &rules, std::
   waiting_.clear();
   engine_.reset();
   latest_ = 0;
+  reach_ = {};
+  take_requests_ = false;
   if (rules_.empty()) return;
   engine_ = std::make_unique<eql::Engine>(rules_, eql::Engine::Options{});
   reach_ = std::chrono::milliseconds(engine_->longest_span());
@@ -92,7 +94,8 @@ SequenceMatchPtr LiveRules::describe(eql::Engine::Match const &match, std::size_
       continue;
     }
     auto const &event = seen_[id - first_id_];
-    if (event.category == "process" && event.who->process.entity_id != who.process.entity_id) result->self = false;
+    auto const &entity = event.who->process.entity_id;
+    if (event.category == "process" && (entity.empty() || entity != who.process.entity_id)) result->self = false;
     result->events.push_back(event);
   }
   return result;
@@ -101,7 +104,8 @@ SequenceMatchPtr LiveRules::describe(eql::Engine::Match const &match, std::size_
 void LiveRules::take(std::vector<eql::Engine::Match> const &found, std::size_t holder, Lineage const &who,
                      Matches &matches) const {
   for (auto const &match : found) matches.push_back(describe(match, holder, who));
-  std::ranges::stable_partition(matches, [](auto const &match) { return match->self; });
+  // Not std::ranges::: clang 14, which builds the fuzzers, cannot read libstdc++ 12's subrange.
+  std::stable_partition(matches.begin(), matches.end(), [](auto const &match) { return match->self; });
 }
 
 LiveRules::PresentedEvents const &LiveRules::presented(LineagePtr const &who, std::string_view endpoint) {

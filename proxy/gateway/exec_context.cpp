@@ -88,6 +88,7 @@ MissingExecs ExecContext::missing(Attribution const &who, MonotonicTime time) co
   auto const from = time - rules_.reach();
   auto const &history = events_->history();
   if (history.unknown_since(from, time)) return MissingExecs::lost;
+  if (!events_->since() || from < *events_->since()) return MissingExecs::unread;
   bool const unread = std::ranges::any_of(who.holders, [&](LineagePtr const &holder) {
     return holder->parent &&
            history.unknown_under(holder->parent->id.tgid, holder->parent->id.start_ticks, from, time);

@@ -26,8 +26,9 @@ class ExecContext {
   LiveRules &rules() { return rules_; }
   std::string const &host_id() const { return host_id_; }
 
-  // After true, every exec that happened before the call is known; false: the deadline passed, or nobody can say.
-  // Without exec events, and until they have begun after the start, true at once: there is nothing to wait for.
+  // After true, every exec that happened before the call and was told at all is known; false: the deadline passed, or
+  // nobody can say. Without exec events, and until they have begun, true at once: there is nothing to wait for. What is
+  // missing then, missing() says.
   boost::asio::awaitable<bool> settled(Deadline deadline);
 
   // With what exec events recorded of the process and its parent; `who` itself where they recorded nothing.

@@ -22,7 +22,7 @@ Identification::Identification(Sources sources, Flow flow, asio::any_io_executor
     : sources_(sources),
       flow_(std::move(flow)),
       settled_(std::move(executor), asio::steady_timer::time_point::max()) {
-  if (sources_.execs.rules().any()) arrival_.emplace(sources_.execs.rules(), accepted_);
+  if (sources_.execs.rules().any()) arrival_.emplace(sources_.execs.rules(), LiveRules::Moment{flow_.accepted_steady, flow_.accepted});
 }
 
 asio::awaitable<AttributionResult> Identification::look(std::uint64_t received) {
@@ -33,7 +33,7 @@ asio::awaitable<AttributionResult> Identification::look(std::uint64_t received) 
   sources_.metrics.observe_attribution(method, std::chrono::steady_clock::now() - before);
   auto const deadline = std::chrono::steady_clock::now() + kSettleWithin;
   bool const settled = co_await sources_.execs.settled(deadline);
-  if (result && exec_since(sources_.execs, *result, accepted_.at)) {
+  if (result && exec_since(sources_.execs, *result, flow_.accepted_steady)) {
     result = Unattributed{Reason::holder_uncertain, "a holder has exec'd since it connected"};
   }
   if (result && !evaluated_ && sources_.execs.rules().any()) evaluate(*result, settled);
@@ -46,8 +46,8 @@ void Identification::evaluate(Attribution const &who, bool settled) {
   auto &execs = sources_.execs;
   std::string const endpoint = flow_.original.to_string();
   auto const known = with_execs(who);
-  sequences_ = execs.rules().connected(accepted_, known, endpoint);
-  missing_execs_ = settled ? execs.missing(known, accepted_.at) : MissingExecs::lost;
+  sequences_ = execs.rules().connected({flow_.accepted_steady, flow_.accepted}, known, endpoint);
+  missing_execs_ = settled ? execs.missing(known, flow_.accepted_steady) : MissingExecs::lost;
 }
 
 // The same processes are looked up once: an exec in between would have ended their being named.

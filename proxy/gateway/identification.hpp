@@ -45,7 +45,6 @@ class Identification {
 
   Sources const sources_;
   Flow const flow_;
-  LiveRules::Moment const accepted_ = ExecContext::moment(MonotonicTime::clock::now());
   std::optional<LiveRules::Arrival> arrival_;  // until the first look is over
   bool evaluated_ = false;                     // the connection, by the first look that named somebody
   std::vector<SequenceMatchPtr> sequences_;

@@ -61,7 +61,7 @@ struct Decision {
 // is none. Rising doubt.
 enum class MissingExecs {
   none,
-  unread,  // a child of the same parent exec'd something and was gone before it could be read
+  unread,  // a child of the same parent was gone before what it exec'd could be read, or exec events had only begun
   lost,    // exec events were lost
 };
 

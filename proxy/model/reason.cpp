@@ -55,7 +55,8 @@ constexpr ReasonInfo kReasons[] = {
     {Reason::exec_events_lost, "exec_events_lost", 403,
      "Exec events were lost, so whether a sequence rule matches is not known."},
     {Reason::exec_unread, "exec_unread", 403,
-     "A sibling was gone before what it exec'd could be read: whether a sequence rule matches is not known."},
+     "What a sibling exec'd is not known (it was gone too soon, or exec events had only begun), nor whether a sequence rule "
+     "matches."},
     {Reason::not_redirected, "not_redirected", 0, "The connection dialled the listener itself."},
     {Reason::not_local, "not_local", 0, "The connection does not come from this host."},
     {Reason::self_loop, "self_loop", 0, "The gateway's own upstream connection came back to it."},

@@ -1,0 +1,24 @@
+// The kernel's own identity of a process: start time, exec counter, address space, credentials. What execs, or changes its
+// user, is another.
+#pragma once
+
+#include "bpf/attribute_maps.h"
+
+namespace imdsgate {
+
+// Whether `now` is the same process, running the same program with the same rights, untraced if it was.
+bool same_task(bpf_task const &before, bpf_task const &now);
+
+// What a description of a connection's process is believed for: that process, that parent, that cgroup.
+struct BpfIdentity {
+  explicit BpfIdentity(bpf_connection const &connection)
+      : process(connection.connector), parent(connection.parent), cgroup(connection.cgroup) {}
+  bool operator==(BpfIdentity const &other) const {
+    return same_task(process, other.process) && same_task(parent, other.parent) && cgroup == other.cgroup;
+  }
+
+  bpf_task process, parent;
+  std::uint64_t cgroup;
+};
+
+}  // namespace imdsgate
