@@ -119,6 +119,30 @@ TEST_F(EventOf, IsOfEachCategory) {
   EXPECT_THAT(values(web, "url.query").claimed, ElementsAre("a=b"));
 }
 
+// `sh -c 'curl … & exec EXCLUDED'` must not excuse curl.
+TEST_F(EventOf, AParentExcusesOnlyWhatItAlwaysWas) {
+  auto const excluded = process("/usr/bin/setup-policy-routes", "setup-policy-routes", 0);
+  Lineage lineage{process("/usr/bin/curl", "curl", 0), excluded, {}};
+  EXPECT_THAT(values(event(lineage), "process.parent.executable").proven, ElementsAre(excluded.executable->path));
+  lineage.former_parents = {std::make_shared<Process const>(process("/usr/bin/bash", "sh", 0))};
+  auto const path = values(event(lineage), "process.parent.executable");
+  EXPECT_THAT(path.proven, IsEmpty());
+  EXPECT_THAT(path.claimed, ElementsAre(excluded.executable->path, "/usr/bin/bash"));
+  lineage.former_parents = {std::make_shared<Process const>(excluded)};
+  EXPECT_THAT(values(event(lineage), "process.parent.executable").proven, ElementsAre(excluded.executable->path));
+}
+
+TEST_F(EventOf, ClaimsTheArgumentsThatWereErasedSince) {
+  auto self = process("/usr/bin/curl", "curl", 0);
+  self.at_exec = std::make_shared<Process const>(process("/usr/bin/curl", "curl", 0, {"http://169.254.169.254/"}));
+  EXPECT_THAT(values(event({self, {}, {}}), "process.command_line").claimed,
+              ElementsAre("curl", "curl http://169.254.169.254/"));
+}
+
+TEST_F(EventOf, NamesTheHostThatASequenceJoinsOn) {
+  EXPECT_THAT(values(event(*person("agent"), Presented::exec), "host.id").claimed, ElementsAre("host-1"));
+}
+
 // A policy may name exactly what an event can have.
 TEST_F(EventOf, SetsTheFieldsThatAPolicyMayName) {
   auto self = process("/usr/bin/x", "x", 0);

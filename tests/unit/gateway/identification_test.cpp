@@ -6,6 +6,7 @@
 #include <boost/asio/io_context.hpp>
 
 #include "unit/gateway/fake_attributor.hpp"
+#include "unit/gateway/told_execs.hpp"
 
 namespace imdsgate {
 namespace {
@@ -118,6 +119,32 @@ TEST(Identification, AnAttributorThatThrowsNamesNobody) {
   ASSERT_TRUE(identification.at_accept());
   ASSERT_FALSE(*identification.at_accept());
   EXPECT_EQ(identification.at_accept()->error().reason, Reason::prober_unavailable);
+}
+
+TEST(Identification, WhoeverHasExecdSinceTheAcceptIsNotNamed) {
+  using namespace std::chrono_literals;
+  auto const reason_after = [](MonotonicTime exec) {
+    boost::asio::io_context loop{1};
+    FakeAttributor attributor({named("curl")});
+    Metrics metrics("x");
+    ToldExecs told(loop);
+    ExecContext execs(told.events(), "host-1");
+    auto const curl = person("curl");
+    told.tell(exec_of(curl->process, *curl->parent, exec));
+    Flow flow;
+    flow.accepted_steady = at(1000ms);
+    Identification identification({attributor, execs, metrics}, flow, loop.get_executor());
+    std::string reason;
+    auto const ask = [&]() -> boost::asio::awaitable<void> {
+      auto const result = co_await identification.look_at_request(1);
+      reason = result ? "named" : name(result.error().reason);
+    };
+    boost::asio::co_spawn(loop, ask, [](std::exception_ptr failure) { EXPECT_FALSE(failure); });
+    loop.run_for(10s);
+    return reason;
+  };
+  EXPECT_EQ(reason_after(at(999ms)), "named");
+  EXPECT_EQ(reason_after(at(1001ms)), "holder_uncertain");
 }
 
 }  // namespace

@@ -162,6 +162,32 @@ TEST(Ecs, AlertCarriesItsEventAndTheRule) {
   EXPECT_EQ(alert, plain);
 }
 
+TEST(Ecs, AnAlertShowsTheSequenceThatWasCompleted) {
+  auto event = sample_event();
+  auto match = std::make_shared<SequenceMatch>();
+  match->rule = sample_rule();
+  auto sibling = std::make_shared<Lineage>();
+  sibling->process = sample_process(4720, "/usr/bin/wget", {"wget"});
+  match->events = {{event.time, "process", "exec", sibling},
+                   {event.time, "network", "connection_attempted", event.attribution->holders[0]}};
+  auto finding = rule_finding(Verdict::alert, sample_rule());
+  finding.sequence = match;
+  event.decision.verdict = Verdict::alert;
+  event.decision.findings = {finding};
+  auto const alert = parse(to_ecs(event, sample_host(), EventKind::alert));
+  EXPECT_EQ(at(alert, "imdsgate.rule_match"), "sibling");
+  auto const sequence = at(alert, "imdsgate.sequence").as_array();
+  ASSERT_EQ(sequence.size(), 2u);
+  EXPECT_EQ(at(sequence[0], "event.category"), "process");
+  EXPECT_EQ(at(sequence[0], "process.executable"), "/usr/bin/wget");
+  EXPECT_EQ(at(sequence[0], "@timestamp"), "2025-11-24T16:00:00.123Z");
+  EXPECT_EQ(at(sequence[1], "process.entity_id"), "entity-4711");
+  EXPECT_EQ(at(parse(to_ecs(event, sample_host(), EventKind::event)), "imdsgate.sequence"), nullptr);
+
+  match->self = true;
+  EXPECT_EQ(at(parse(to_ecs(event, sample_host(), EventKind::event)), "imdsgate.rule_match"), "self");
+}
+
 TEST(Ecs, VerdictReasonAndOutcome) {
   auto const blocked = fields(blocked_event());
   EXPECT_EQ(blocked.at("event.outcome"), R"("failure")");

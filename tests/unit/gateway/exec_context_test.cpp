@@ -1,0 +1,123 @@
+#include "gateway/exec_context.hpp"
+
+#include <gmock/gmock.h>
+
+#include "unit/gateway/told_execs.hpp"
+
+namespace imdsgate {
+namespace {
+
+using namespace std::chrono_literals;
+using namespace test;
+using testing::SizeIs;
+
+Process known_as(Process process, std::string entity_id, pid_t pid) {
+  process.entity_id = std::move(entity_id);
+  process.id.tgid = pid;
+  process.id.start_ticks = 100;
+  return process;
+}
+
+std::shared_ptr<Rule const> sequence_rule() {
+  auto loaded = load_rule("id: r\nname: r\nquery: |\n  sequence by process.parent.entity_id with maxspan=1s "
+                          "[process where process.name == \"curl\"] [network where true]\n",
+                          "r.yaml");
+  EXPECT_TRUE(loaded.rule);
+  return loaded.rule;
+}
+
+class ExecContextTest : public testing::Test {
+ protected:
+  ExecContextTest() { context_.use({sequence_rule()}); }
+
+  LineagePtr as_read(std::optional<Process> parent) const {
+    auto lineage = std::make_shared<Lineage>();
+    lineage->process = self_;
+    lineage->parent = std::move(parent);
+    return lineage;
+  }
+
+  boost::asio::io_context loop_;
+  ToldExecs execs_{loop_};
+  ExecContext context_{execs_.events(), "host-1"};
+  Process const shell_ = known_as(process("/usr/bin/bash", "bash", 1000), "e-shell", 10);
+  Process const init_ = known_as(process("/usr/lib/systemd/systemd", "init", 0), "e-init", 1);
+  Process const self_ = known_as(process("/usr/bin/python3.11", "innocent", 1000), "e-self", 11);
+  Process const exec_ = known_as(process("/usr/bin/python3.11", "python3", 1000, {"/tmp/x.py"}), "e-self", 11);
+};
+
+TEST_F(ExecContextTest, OfWhomNothingWasToldNothingIsAdded) {
+  auto const who = as_read(shell_);
+  EXPECT_EQ(context_.with_exec(who), who);
+  EXPECT_FALSE(context_.has_exec_after(self_, at(0ms)));
+}
+
+TEST_F(ExecContextTest, WhatWasRecordedIsAddedOnce) {
+  execs_.tell(exec_of(exec_, shell_, at(1000ms)));
+  auto const who = as_read(shell_);
+  auto const known = context_.with_exec(who);
+  ASSERT_TRUE(known->process.at_exec);
+  EXPECT_EQ(known->process.at_exec->args, exec_.args);
+  EXPECT_EQ(known->process.args, self_.args);
+  EXPECT_THAT(known->former_parents, SizeIs(1)) << "the same parent, as it was then";
+  EXPECT_EQ(context_.with_exec(who), known);
+  execs_.tell(exec_of(self_, shell_, at(2000ms)));
+  EXPECT_NE(context_.with_exec(who), known) << "it has exec'd again";
+}
+
+TEST_F(ExecContextTest, WhoAdoptedItIsNotItsParent) {
+  execs_.tell(exec_of(exec_, shell_, at(1000ms)));
+  auto const known = context_.with_exec(as_read(init_));
+  ASSERT_TRUE(known->parent);
+  EXPECT_EQ(known->parent->entity_id, "e-shell");
+}
+
+TEST_F(ExecContextTest, TheParentAtTheForkIsKept) {
+  auto record = exec_of(exec_, shell_, at(1000ms));
+  record.parent_at_fork = known_as(process("/tmp/dropped", "dropped", 1000), "e-shell", 10);
+  execs_.tell(record);
+  auto const known = context_.with_exec(as_read(shell_));
+  ASSERT_THAT(known->former_parents, SizeIs(2));
+  EXPECT_EQ(known->former_parents.back()->executable->path, "/tmp/dropped");
+}
+
+TEST_F(ExecContextTest, KnowsAnExecAfterAMoment) {
+  execs_.tell(exec_of(exec_, shell_, at(1000ms)));
+  EXPECT_TRUE(context_.has_exec_after(self_, at(999ms)));
+  EXPECT_FALSE(context_.has_exec_after(self_, at(1000ms)));
+  auto another = self_;
+  another.id.start_ticks = 101;
+  EXPECT_FALSE(context_.has_exec_after(another, at(0ms))) << "the pid was given away";
+}
+
+TEST_F(ExecContextTest, ExecsReachTheRules) {
+  auto const curl = known_as(process("/usr/bin/curl", "curl", 1000), "e-curl", 12);
+  execs_.tell(exec_of(curl, shell_, at(1000ms)));
+  Attribution who;
+  who.holders = {as_read(shell_)};
+  EXPECT_THAT(context_.rules().connected({at(1500ms), {}}, who, "169.254.169.254:80"), SizeIs(1));
+}
+
+TEST_F(ExecContextTest, SaysWhatMayBeMissing) {
+  Attribution who;
+  who.holders = {as_read(shell_)};
+  EXPECT_EQ(context_.missing(who, at(5000ms)), MissingExecs::unread) << "nobody has begun to listen";
+  execs_.events()->history().lost(at(4500ms), at(4600ms));
+  EXPECT_EQ(context_.missing(who, at(5000ms)), MissingExecs::lost);
+  EXPECT_EQ(context_.missing(who, at(4400ms)), MissingExecs::unread) << "before the loss";
+  context_.use({});
+  EXPECT_EQ(context_.missing(who, at(5000ms)), MissingExecs::none) << "no rule asks";
+}
+
+TEST(ExecContextWithoutEvents, AddsNothingAndMissesNothing) {
+  ExecContext context(nullptr, "host-1");
+  context.use({sequence_rule()});
+  auto const who = person("curl");
+  EXPECT_EQ(context.with_exec(who), who);
+  Attribution attribution;
+  attribution.holders = {who};
+  EXPECT_EQ(context.missing(attribution, at(5000ms)), MissingExecs::none);
+}
+
+}  // namespace
+}  // namespace imdsgate
