@@ -3,6 +3,7 @@
 #include <poll.h>
 
 #include <boost/asio/co_spawn.hpp>
+#include <cstring>
 
 namespace imdsgate::test {
 
@@ -22,6 +23,15 @@ void BpfHost::SetUp() {
 void BpfHost::TearDown() {
   LiveHost::TearDown();
   bpf_.reset();
+}
+
+sockaddr_in BpfHost::service_address() const {
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(service_.port);
+  auto const four = service_.address.v4();
+  std::memcpy(&address.sin_addr, four.data(), four.size());
+  return address;
 }
 
 Flow BpfHost::accept_known() {

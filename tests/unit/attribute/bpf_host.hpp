@@ -2,6 +2,8 @@
 // not load.
 #pragma once
 
+#include <netinet/in.h>
+
 #include <optional>
 
 #include "attribute/bpf_attributor.hpp"
@@ -15,6 +17,7 @@ class BpfHost : public LiveHost {
   void SetUp() override;
   void TearDown() override;
 
+  sockaddr_in service_address() const;
   // The next connection, with its client's socket looked up, as the gateway does at accept.
   Flow accept_known();
   // Reads from the connection that was accepted last until `bytes` have come, ten seconds at most.
@@ -27,5 +30,32 @@ class BpfHost : public LiveHost {
   std::unique_ptr<BpfAttributor> bpf_;
   Flow flow_;  // of the last accept_known()
 };
+
+constexpr char kAsk[] = "GET / HTTP/1.1\r\n\r\n";
+constexpr std::size_t kAskSize = sizeof kAsk - 1;
+
+// In a child: all of kAsk.
+inline void send_ask(int fd) {
+  if (::send(fd, kAsk, kAskSize, 0) != static_cast<ssize_t>(kAskSize)) ::_exit(97);
+}
+
+#define EXPECT_BY_KERNEL(result, who)                            \
+  do {                                                           \
+    auto const by_kernel = (result);                             \
+    ASSERT_NAMED(by_kernel);                                     \
+    EXPECT_EQ(by_kernel->method, Attribution::Method::bpf);      \
+    EXPECT_EQ(by_kernel->holders.front()->process.id.tgid, who); \
+    EXPECT_EQ(by_kernel->holder_pids, std::vector<pid_t>{who});  \
+  } while (false)
+
+// The prober's answer: the connector, and how many hold the socket.
+#define EXPECT_BY_PROBER(result, who, count)                      \
+  do {                                                            \
+    auto const by_prober = (result);                              \
+    ASSERT_NAMED(by_prober);                                      \
+    EXPECT_EQ(by_prober->method, Attribution::Method::sock_diag); \
+    EXPECT_EQ(by_prober->holders.front()->process.id.tgid, who);  \
+    EXPECT_EQ(by_prober->holder_pids.size(), count);              \
+  } while (false)
 
 }  // namespace imdsgate::test

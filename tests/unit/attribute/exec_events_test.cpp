@@ -143,7 +143,7 @@ TEST_F(ExecEventsTest, AParentThatEndedBeforeTheExecKeepsItsIdentity) {
   start_events();
   int hold[2], go[2], done[2];  // the orphan's life, its go, and both orphan's and parent's end or exec
   ASSERT_EQ(::pipe2(hold, O_CLOEXEC) | ::pipe2(go, O_CLOEXEC) | ::pipe2(done, O_CLOEXEC), 0);
-  Child parent([&](auto ready) {
+  Child parent = waiting([&] {
     auto const first = fork_with_me();
     if (first == 0) run("/bin/sleep", "1000");
     auto const orphan = ::fork();
@@ -154,10 +154,7 @@ TEST_F(ExecEventsTest, AParentThatEndedBeforeTheExecKeepsItsIdentity) {
     }
     pid_t const pids[] = {first, orphan};
     if (::write(done[1], pids, sizeof pids) != sizeof pids) ::_exit(97);
-    ready();
-    pause_forever();
   });
-  parent.wait_ready();
   pid_t pids[2] = {};
   ASSERT_EQ(::read(done[0], pids, sizeof pids), static_cast<ssize_t>(sizeof pids));
   ::close(done[1]);

@@ -80,6 +80,16 @@ Child::Child(std::function<void(Ready)> const &body) {
   ready_.reset(pipe[0]);
 }
 
+Child waiting(std::function<void()> const &body) {
+  Child child([&](auto ready) {
+    body();
+    ready();
+    pause_forever();
+  });
+  child.wait_ready();
+  return child;
+}
+
 void Child::wait_ready() {
   char byte = 0;
   while (::read(ready_.get(), &byte, 1) < 0 && errno == EINTR) {

@@ -40,6 +40,8 @@ class Child {
 };
 
 [[noreturn]] void pause_forever();
+// A child that has done `body` and waits for its end.
+Child waiting(std::function<void()> const &body);
 void become(uid_t uid, gid_t gid);  // all of the real, effective and saved ids; no supplementary groups
 // fork(2) in a child; what is forked ends with it.
 pid_t fork_with_me();

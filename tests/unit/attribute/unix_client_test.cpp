@@ -11,13 +11,10 @@ namespace {
 using UnixClient = LiveHost;
 
 TEST_F(UnixClient, IsNamedByItsPeerCredentials) {
-  Child child([&](auto ready) {
+  Child child = waiting([&] {
     become(33, 44);
     connect_unix();
-    ready();
-    pause_forever();
   });
-  child.wait_ready();
   auto const flow = accept_unix();
   auto const result = attribute(flow);
   ASSERT_NAMED(result);
@@ -102,26 +99,18 @@ TEST_F(UnixClient, ThatExecsAfterAcceptIsAnother) {
 }
 
 TEST_F(UnixClient, ThatClosedIsGone) {
-  Child child([&](auto ready) {
-    ::close(connect_unix());
-    ready();
-    pause_forever();
-  });
-  child.wait_ready();
+  Child child = waiting([&] { ::close(connect_unix()); });
   EXPECT_NOBODY(attribute(accept_unix()), Reason::socket_gone);
 }
 
 TEST_F(UnixClient, ThatPassedItsOnlyDescriptorOnIsNobody) {
   int pair[2];
   ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
-  Child child([&](auto ready) {
+  Child child = waiting([&] {
     int const fd = connect_unix();
     send_descriptor(pair[0], fd);
     ::close(fd);
-    ready();
-    pause_forever();
   });
-  child.wait_ready();
   EXPECT_NOBODY(attribute(accept_unix()), Reason::no_holder);
   ::close(pair[0]);
   ::close(pair[1]);
