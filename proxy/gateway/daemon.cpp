@@ -9,24 +9,22 @@
 #include <boost/asio/detached.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <boost/json/value_from.hpp>
 #include <csignal>
 #include <iostream>
 
 #include "attribute/client_sockets.hpp"
-#include "attribute/exec_events.hpp"
-#include "attribute/proc_connector.hpp"
 #include "attribute/prober_client.hpp"
 #include "gateway/attribution_tier.hpp"
 #include "gateway/capabilities.hpp"
 #include "gateway/control.hpp"
 #include "gateway/exec_context.hpp"
+#include "gateway/exec_feed.hpp"
 #include "gateway/gateway.hpp"
 #include "gateway/instance_lock.hpp"
 #include "gateway/interception.hpp"
 #include "gateway/metrics_server.hpp"
-#include "gateway/own_cgroup.hpp"
 #include "gateway/start_up.hpp"
+#include "gateway/status.hpp"
 #include "intercept/netns.hpp"
 #include "report/host_info.hpp"
 #include "report/sinks.hpp"
@@ -60,14 +58,12 @@ class Daemon {
 
  private:
   Result<void> open_parts();
-  Result<void> open_exec_events();
   Result<void> open_control_and_metrics();
   asio::awaitable<void> serve_signals();
   asio::awaitable<void> tick();
   asio::awaitable<void> stop();
   asio::awaitable<json::object> set_mode(Mode mode, ControlPeer peer);
   asio::awaitable<json::object> reload(std::optional<ControlPeer> peer);
-  json::object status() const;
   void announce(Lifecycle what, bool alert, std::string message, std::optional<ControlPeer> peer = std::nullopt,
                 std::map<std::string, std::string> details = {});
   void refresh_metrics();
@@ -86,10 +82,8 @@ class Daemon {
   std::unique_ptr<Reporter> reporter_;
   std::unique_ptr<ProberClient> prober_;
   Result<ConnectorSocket> connector_;
-  std::string exec_events_ = "none";        // for people: where they come from
-  std::unique_ptr<ExecEvents> exec_source_;  // nullptr: the kernel tells of none here
+  std::unique_ptr<ExecFeed> exec_feed_;
   std::optional<ExecContext> execs_;
-  std::uint64_t execs_lost_ = 0;  // spans of time, since that was said last
   std::optional<AttributionTier> tier_;
   std::optional<ClientSockets> client_sockets_;
   std::optional<Gateway> gateway_;
@@ -157,42 +151,20 @@ Result<void> Daemon::open_parts() {
   auto tier = AttributionTier::choose(settings_, *prober_);
   if (!tier) return tier.error();
   tier_.emplace(std::move(tier.value()));
-  if (auto opened = open_exec_events(); !opened) return opened;
-  execs_.emplace(exec_source_.get(), host->id);
+  auto const tracker_replaced = [this](std::string const &why) {
+    metrics_.count_prober_replaced();
+    announce(Lifecycle::prober_replaced, false, why);
+  };
+  auto feed = ExecFeed::open(std::move(connector_), {loop_.get_executor(), *prober_, metrics_, tracker_replaced});
+  if (!feed) return feed.error();
+  exec_feed_ = std::move(feed.value());
+  execs_.emplace(exec_feed_->events(), host->id);
   if (auto alone = look_for_foreign_rules(settings_); !alone) return alone;
   if (auto dropped = drop_start_up_capabilities(); !dropped) return dropped;
   worker_.emplace(1);
   auto reporter = Reporter::open(sink_options(settings_.sinks), std::move(host.value()), metrics_);
   if (!reporter) return reporter.error();
   reporter_ = std::move(reporter.value());
-  return {};
-}
-
-// Without them the daemon runs all the same: sequences are then joined through the requester's own exec alone.
-Result<void> Daemon::open_exec_events() {
-  if (!connector_) {
-    exec_events_ = "none: " + connector_.error().detail;
-    return {};
-  }
-  exec_events_ = "proc_connector";
-  if (auto const &finding = connector_->finding) std::cerr << "imdsgate: exec events: " << *finding << '\n';
-  ExecEventsOptions options;
-  options.request = [this](std::span<int const> fds, std::function<void(NewWorker)> made) {
-    return prober_->request_tracker(fds, std::move(made));
-  };
-  options.kill = [this](pid_t tracker) { prober_->kill_tracker(tracker); };
-  auto opened = ExecEvents::open(loop_.get_executor(), std::move(connector_->socket), std::move(options));
-  if (!opened) return opened.error();
-  exec_source_ = std::move(opened.value());
-  exec_source_->on_lost = [this](LostRecord const &lost) {
-    metrics_.count_exec_events_lost(std::max<std::uint64_t>(lost.events, 1));
-    ++execs_lost_;
-  };
-  exec_source_->on_replaced = [this](std::string const &why) {
-    metrics_.count_prober_replaced();
-    announce(Lifecycle::prober_replaced, false, why);
-  };
-  exec_source_->start();
   return {};
 }
 
@@ -205,7 +177,9 @@ Result<void> Daemon::open_control_and_metrics() {
   auto control = Listener::open_unix(loop_.get_executor(), settings_.control_socket);
   if (!control) return control.error();
   control_ = std::move(control.value());
-  commands_.status = [this] { return status(); };
+  commands_.status = [this] {
+    return status_of({*gateway_, *interception_, *tier_, *reporter_, settings_, exec_feed_->source(), started_});
+  };
   commands_.mode = [this] { return gateway_->mode(); };
   commands_.set_mode = [this](Mode mode, ControlPeer peer) { return set_mode(mode, peer); };
   commands_.reload = [this](std::optional<ControlPeer> peer) { return reload(peer); };
@@ -223,7 +197,7 @@ int Daemon::run() {
   asio::co_spawn(loop_, interception_->watch(), asio::detached);
   asio::co_spawn(loop_, tick(), asio::detached);
   std::map<std::string, std::string> details{
-      {"version", IMDSGATE_VERSION}, {"attribution_tier", tier_->name()}, {"exec_events", exec_events_}};
+      {"version", IMDSGATE_VERSION}, {"attribution_tier", tier_->name()}, {"exec_events", exec_feed_->source()}};
   if (!tier_->why_not_bpf().empty()) details["attribution_not_bpf"] = tier_->why_not_bpf();
   announce(Lifecycle::started, false, "imdsgate " IMDSGATE_VERSION " started", std::nullopt, std::move(details));
   ::sd_notify(0, "READY=1");
@@ -267,7 +241,7 @@ asio::awaitable<void> Daemon::stop() {
   control_->close();
   if (metrics_listener_) metrics_listener_->close();
   tick_timer_.cancel();
-  if (exec_source_) exec_source_->close();
+  exec_feed_->close();
   prober_->close();
   loop_.stop();
 }
@@ -284,9 +258,10 @@ asio::awaitable<void> Daemon::tick() {
 
 // Once a second at most: a host that loses one span loses many.
 void Daemon::say_what_was_lost() {
-  if (execs_lost_ == 0) return;
+  auto const losses = exec_feed_->take_losses();
+  if (losses == 0) return;
   announce(Lifecycle::exec_events_lost, true,
-           "exec events were lost in " + std::to_string(std::exchange(execs_lost_, 0)) +
+           "exec events were lost in " + std::to_string(losses) +
                " spans of time: whether a sequence rule matches was not known then");
 }
 
@@ -351,38 +326,6 @@ asio::awaitable<json::object> Daemon::reload(std::optional<ControlPeer> peer) {
     reply["error"] = "the policy is new; the firewall is not: " + applied.error().detail;
   }
   co_return reply;
-}
-
-json::object Daemon::status() const {
-  json::object reply;
-  reply["version"] = IMDSGATE_VERSION;
-  reply["mode"] = to_string(gateway_->mode());
-  reply["provider"] = to_string(settings_.provider);
-  reply["pid"] = ::getpid();
-  reply["uid"] = ::geteuid();
-  reply["cgroup"] = own_cgroup().value_or("");
-  reply["redirect"] = interception_->redirecting();
-  reply["fence"] = interception_->fenced();
-  reply["exec_events"] = exec_events_;
-  reply["attribution"] = tier_->name();
-  if (!tier_->why_not_bpf().empty()) reply["attribution_not_bpf"] = tier_->why_not_bpf();
-  if (auto const *bpf = tier_->bpf()) {
-    auto const &counts = bpf->counters();
-    auto const kernel = bpf->connections().counters();
-    reply["attributions"] = json::object{{"by_kernel", counts.by_kernel},   {"described", counts.described},
-                                         {"by_prober", counts.by_prober},   {"disagreed", counts.disagreed},
-                                         {"recorded", kernel.recorded},     {"over_quota", kernel.refused_quota},
-                                         {"no_room", kernel.refused_full}};
-  }
-  reply["listening"] = json::value_from(interception_->listening());
-  reply["connections"] = gateway_->sessions();
-  reply["upstream_connections"] = gateway_->pool().open();
-  reply["uptime_seconds"] =
-      std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now() - started_).count();
-  json::object dropped;
-  for (auto const &sink : reporter_->sinks()) dropped[sink->name()] = sink->dropped();
-  reply["events_dropped"] = std::move(dropped);
-  return reply;
 }
 
 void Daemon::announce(Lifecycle what, bool alert, std::string message, std::optional<ControlPeer> peer,

@@ -1,0 +1,46 @@
+#include "gateway/status.hpp"
+
+#include <unistd.h>
+
+#include <boost/json/value_from.hpp>
+
+#include "gateway/own_cgroup.hpp"
+
+namespace imdsgate {
+
+namespace json = boost::json;
+
+json::object status_of(StatusSources const &sources) {
+  auto const &[gateway, interception, tier, reporter, settings, exec_events, started] = sources;
+  json::object reply;
+  reply["version"] = IMDSGATE_VERSION;
+  reply["mode"] = to_string(gateway.mode());
+  reply["provider"] = to_string(settings.provider);
+  reply["pid"] = ::getpid();
+  reply["uid"] = ::geteuid();
+  reply["cgroup"] = own_cgroup().value_or("");
+  reply["redirect"] = interception.redirecting();
+  reply["fence"] = interception.fenced();
+  reply["exec_events"] = exec_events;
+  reply["attribution"] = tier.name();
+  if (!tier.why_not_bpf().empty()) reply["attribution_not_bpf"] = tier.why_not_bpf();
+  if (auto const *bpf = tier.bpf()) {
+    auto const &counts = bpf->counters();
+    auto const kernel = bpf->connections().counters();
+    reply["attributions"] = json::object{{"by_kernel", counts.by_kernel},   {"described", counts.described},
+                                         {"by_prober", counts.by_prober},   {"disagreed", counts.disagreed},
+                                         {"recorded", kernel.recorded},     {"over_quota", kernel.refused_quota},
+                                         {"no_room", kernel.refused_full}};
+  }
+  reply["listening"] = json::value_from(interception.listening());
+  reply["connections"] = gateway.sessions();
+  reply["upstream_connections"] = gateway.pool().open();
+  reply["uptime_seconds"] =
+      std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now() - started).count();
+  json::object dropped;
+  for (auto const &sink : reporter.sinks()) dropped[sink->name()] = sink->dropped();
+  reply["events_dropped"] = std::move(dropped);
+  return reply;
+}
+
+}  // namespace imdsgate

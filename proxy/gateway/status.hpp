@@ -1,0 +1,29 @@
+// What `imdsgate status` shows (interfaces §1).
+#pragma once
+
+#include <boost/json/object.hpp>
+#include <chrono>
+#include <string>
+
+#include "gateway/attribution_tier.hpp"
+#include "gateway/gateway.hpp"
+#include "gateway/interception.hpp"
+#include "gateway/settings.hpp"
+#include "report/sinks.hpp"
+
+namespace imdsgate {
+
+// Borrowed for the call.
+struct StatusSources {
+  Gateway const &gateway;
+  Interception const &interception;
+  AttributionTier const &tier;
+  Reporter const &reporter;
+  Settings const &settings;
+  std::string const &exec_events;  // where they come from, or why there are none
+  std::chrono::system_clock::time_point started;
+};
+
+boost::json::object status_of(StatusSources const &sources);
+
+}  // namespace imdsgate
