@@ -1,6 +1,5 @@
 #include "gateway/daemon.hpp"
 
-#include <malloc.h>
 #include <sys/socket.h>
 #include <systemd/sd-daemon.h>
 
@@ -368,9 +367,6 @@ int run_daemon(RunOptions const &options) {
   }
   std::signal(SIGPIPE, SIG_IGN);
   raise_descriptor_limit();
-  // Each connection takes buffers of more than a KiB, and each of those would have malloc merge every small block that
-  // was freed since (malloc_consolidate). Its per-thread cache serves the small ones as well.
-  ::mallopt(M_MXFAST, 0);
   Daemon daemon(options, std::move(configuration), std::move(lock.value()), std::move(connector));
   if (auto started = daemon.start_up(); !started) return fail(started.error().detail);
   return daemon.run();
