@@ -1,4 +1,5 @@
 #include "rules/load_rules.hpp"
+#include "unit/rules/samples.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -71,14 +72,7 @@ TEST(LoadRules, WhatOtherFormatsDoNotSayIsAsInARuleOfOurOwn) {
   auto const loaded = load_rules(exported(""), "one.ndjson");
   ASSERT_EQ(loaded.rules.size(), 1u);
   Rule const &rule = *loaded.rules[0];
-  EXPECT_EQ(rule.version, 1);
-  EXPECT_EQ(rule.severity, Severity::low);
-  EXPECT_EQ(rule.risk_score, 21);
-  EXPECT_EQ(rule.interval, std::chrono::minutes(5));
-  EXPECT_EQ(rule.max_alerts, 100);
-  EXPECT_EQ(rule.action, Verdict::alert);
-  EXPECT_TRUE(rule.live_exec);
-  EXPECT_EQ(rule.block_on, Rule::BlockOn::self);
+  expect_defaults(rule);
 }
 
 TEST(LoadRules, TheTomlOfTheRulesRepository) {

@@ -7,6 +7,7 @@
 #include <sstream>
 
 #include "rules/engine.hpp"
+#include "unit/rules/samples.hpp"
 
 using namespace imdsgate;
 using namespace imdsgate::eql;
@@ -43,21 +44,9 @@ class PublishedRule : public testing::Test {
   }
 
   // An exec that meets no criterion, with these fields instead, and a connection `later` milliseconds on.
-  static Event exec(std::vector<std::pair<std::string, std::string>> const &fields = {}) {
-    Event event;
-    event.category = "process";
-    event.set("host.id", "h");
-    event.set("host.os.type", "linux");
-    event.set("event.type", "start");
-    event.set("event.action", "exec");
-    event.set("process.name", "agent");
-    event.set("process.executable", "/usr/bin/agent");
-    event.set("process.command_line", "agent");
-    event.set("process.working_directory", "/");
-    event.set("process.parent.executable", "/usr/bin/bash");
-    event.set("process.parent.entity_id", "parent");
-    for (auto const &[name, value] : fields) event.set(name, value);
-    return event;
+  static Event exec(std::vector<std::pair<std::string, std::string>> fields = {}) {
+    fields.insert(fields.begin(), {{"host.id", "h"}, {"process.parent.entity_id", "parent"}});
+    return harmless_exec(fields);
   }
   static Event connection(std::vector<std::pair<std::string, std::string>> const &fields = {}) {
     Event event;

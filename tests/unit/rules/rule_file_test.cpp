@@ -3,6 +3,7 @@
 #include <random>
 
 #include "rules/rule.hpp"
+#include "unit/rules/samples.hpp"
 
 using namespace imdsgate;
 
@@ -31,14 +32,7 @@ TEST(RuleFile, TakesTheDefaultsForWhatIsAbsent) {
   EXPECT_TRUE(loaded.problems.empty());
   EXPECT_EQ(rule.id, "r");
   EXPECT_EQ(rule.name, "R");
-  EXPECT_EQ(rule.version, 1);
-  EXPECT_EQ(rule.severity, Severity::low);
-  EXPECT_EQ(rule.risk_score, 21);
-  EXPECT_EQ(rule.interval, std::chrono::minutes(5));
-  EXPECT_EQ(rule.max_alerts, 100);
-  EXPECT_EQ(rule.action, Verdict::alert);
-  EXPECT_TRUE(rule.live_exec);
-  EXPECT_EQ(rule.block_on, Rule::BlockOn::self);
+  expect_defaults(rule);
   EXPECT_EQ(rule.query_text, "process where true");
   EXPECT_EQ(std::get<eql::Query>(rule.query).category, "process");
 }

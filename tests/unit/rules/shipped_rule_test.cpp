@@ -9,6 +9,7 @@
 
 #include "rules/parser.hpp"
 #include "rules/rule.hpp"
+#include "unit/rules/samples.hpp"
 
 using namespace imdsgate;
 using eql::Event;
@@ -111,24 +112,9 @@ std::shared_ptr<Rule const> shipped() {
   return loaded.rule;
 }
 
-// A process that meets no criterion.
-Event harmless() {
-  Event event;
-  event.category = "process";
-  event.set("host.os.type", "linux");
-  event.set("event.type", "start");
-  event.set("event.action", "exec");
-  event.set("process.name", "agent");
-  event.set("process.executable", "/usr/bin/agent");
-  event.set("process.command_line", "agent --once");
-  event.set("process.working_directory", "/");
-  event.set("process.parent.executable", "/usr/lib/systemd/systemd");
-  return event;
-}
-
 // One that meets a criterion without naming what any exclusion is about.
 Event suspect() {
-  Event event = harmless();
+  Event event = harmless_exec();
   event.set("process.name", "curl");
   return event;
 }
@@ -205,9 +191,9 @@ TEST(ShippedRule, JoinsAnExecAndAConnectionAsPublished) {
 TEST(ShippedRule, NamesEveryGuardedAddress) {
   auto const rule = shipped();
   ASSERT_TRUE(rule && rule->sequence());
-  for (char const *const address : {"169.254.169.254", "::ffff:169.254.169.254", "fd00:ec2::254", "FD00:EC2:0::254",
-                                    "169.254.170.2", "169.254.170.23", "fd00:ec2::23", "fd20:ce::254", "168.63.129.16",
-                                    "100.100.100.200", "169.254.42.42"}) {
+  for (char const *const address : {"169.254.169.254", "::ffff:169.254.169.254", "fd00:ec2::254",
+                                    "FD00:EC2:0::254", "169.254.170.2", "169.254.170.23", "fd00:ec2::23",
+                                    "fd20:ce::254", "168.63.129.16", "100.100.100.200", "169.254.42.42"}) {
     Event connection;
     connection.category = "network";
     connection.set("host.os.type", "linux");
@@ -228,14 +214,13 @@ TEST(ShippedRule, NamesEveryGuardedAddress) {
 TEST(ShippedRule, EachCriterionDecidesAlone) {
   auto const rule = shipped();
   ASSERT_TRUE(rule);
-  EXPECT_FALSE(matches(exec_stage(*rule), harmless(), View::by_polarity));
+  EXPECT_FALSE(matches(exec_stage(*rule), harmless_exec(), View::by_polarity));
   EXPECT_TRUE(matches(exec_stage(*rule), suspect(), View::by_polarity));
   for (List const &list : kLists) {
     for (Criterion const &criterion : list.criteria) {
-      Event event = list.exclusion ? suspect() : harmless();
+      Event event = list.exclusion ? suspect() : harmless_exec();
       event.set(list.field, criterion.value);
-      EXPECT_EQ(matches(exec_stage(*rule), event, View::by_polarity), !list.exclusion)
-          << criterion.pattern;
+      EXPECT_EQ(matches(exec_stage(*rule), event, View::by_polarity), !list.exclusion) << criterion.pattern;
 
       std::vector<std::string> others;
       for (Criterion const &other : list.criteria) {
@@ -257,7 +242,7 @@ TEST(ShippedRule, ExclusionsHoldForEveryCriterion) {
   for (List const &list : kLists) {
     if (list.exclusion) continue;
     for (Criterion const &criterion : list.criteria) {
-      Event event = harmless();
+      Event event = harmless_exec();
       event.set(list.field, criterion.value);
       event.set("process.working_directory", "/opt/rapid7/ir_agent");
       EXPECT_FALSE(matches(exec_stage(*rule), event, View::by_polarity)) << criterion.pattern;
@@ -272,7 +257,7 @@ TEST(ShippedRule, AsksForALinuxExecFromEveryTerm) {
     if (list.exclusion) continue;
     for (auto const &[field, other] : std::vector<std::pair<std::string, std::string>>{
              {"host.os.type", "windows"}, {"event.type", "end"}, {"event.action", "fork"}}) {
-      Event event = harmless();
+      Event event = harmless_exec();
       event.set(list.field, list.criteria.front().value);
       EXPECT_TRUE(matches(exec_stage(*rule), event, View::by_polarity));
       event.set(field, other);
@@ -287,11 +272,11 @@ TEST(ShippedRule, AsksForALinuxExecFromEveryTerm) {
 TEST(ShippedRule, LyingAddsSuspicionAndNeverRemovesIt) {
   auto const rule = shipped();
   ASSERT_TRUE(rule);
-  Event renamed = harmless();  // proven to be an agent, goes by curl as well
+  Event renamed = harmless_exec();  // proven to be an agent, goes by curl as well
   renamed.set("process.name", Values{{"agent", "curl"}, {"agent"}, false});
   EXPECT_TRUE(matches(exec_stage(*rule), renamed, View::by_polarity));
 
-  Event nameless = harmless();  // nothing proven at all, claims curl
+  Event nameless = harmless_exec();  // nothing proven at all, claims curl
   nameless.set("process.name", Values{{"curl"}, {}, false});
   nameless.set("process.executable", Values{{"/usr/bin/curl"}, {}, false});
   EXPECT_TRUE(matches(exec_stage(*rule), nameless, View::by_polarity));
