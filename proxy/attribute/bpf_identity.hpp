@@ -1,5 +1,5 @@
-// The kernel's own identity of a process: start time, exec counter, address space, credentials. What execs, or changes its
-// user, is another.
+// The kernel's own identity of a process: start time, exec counter, address space, credentials. What execs,
+// or changes its user, is another.
 #pragma once
 
 #include "bpf/attribute_maps.h"

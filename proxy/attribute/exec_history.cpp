@@ -113,8 +113,8 @@ bool ExecHistory::unknown_since(MonotonicTime from, MonotonicTime to) const {
 
 bool ExecHistory::unknown_under(pid_t parent_tgid, std::uint64_t parent_start_ticks, MonotonicTime from,
                                 MonotonicTime to) const {
-  // The newest first: they are in the order of their ends but for what the kernel's events are out of order by, and
-  // this is asked for each connection.
+  // The newest first: they are in the order of their ends but for what the kernel's events are out of order
+  // by, and this is asked for each connection.
   for (auto unknown = unknown_.rbegin(); unknown != unknown_.rend(); ++unknown) {
     if (unknown->span.to < from - kDisorder) return false;
     if (unknown->parent_tgid == parent_tgid &&

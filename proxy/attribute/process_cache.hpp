@@ -23,8 +23,8 @@ class ProcessCache {
   // others.
   Entry *get(pid_t tgid);
 
-  // The same for one that is cached, without asking whether it is alive: for a caller whose next read of its directory
-  // tells, because it fails when the process has ended. nullptr: not cached.
+  // The same for one that is cached, without asking whether it is alive: for a caller whose next read of its
+  // directory tells, because it fails when the process has ended. nullptr: not cached.
   Entry *known(pid_t tgid);
 
   // Forgets an entry whose process turned out to have ended.

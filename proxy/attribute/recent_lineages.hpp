@@ -1,5 +1,5 @@
-// Descriptions of processes, one a pid, each believed for exactly the identity it was made for. Bounded, the least
-// recently used goes first. The loop only.
+// Descriptions of processes, one a pid, each believed for exactly the identity it was made for. Bounded, the
+// least recently used goes first. The loop only.
 #pragma once
 
 #include <sys/types.h>
@@ -17,8 +17,8 @@ template <class Identity>
 class RecentLineages {
  public:
   using Clock = std::chrono::steady_clock;
-  // `lifetime`: what a process changes without becoming another (its arguments, working directory, cgroup) is read again
-  // after that.
+  // `lifetime`: what a process changes without becoming another (its arguments, working directory, cgroup) is
+  // read again after that.
   RecentLineages(std::size_t limit, Clock::duration lifetime) : limit_(limit), lifetime_(lifetime) {}
 
   LineagePtr find(pid_t pid, Identity const &identity, Clock::time_point now) {

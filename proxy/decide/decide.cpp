@@ -79,22 +79,24 @@ void add_rules(Policy const &policy, Suspects &suspects, Decision &decision) {
   }
 }
 
-// A sibling's exec says something of the parent they share; it blocks the requester only if the rule wants that.
+// A sibling's exec says something of the parent they share; it blocks the requester only if the rule wants
+// that.
 Verdict verdict_of(Rule const &rule, bool self) {
   return self || rule.block_on == Rule::BlockOn::any ? rule.action : Verdict::alert;
 }
 
-// No match, as far as anybody knows. Short-lived siblings are everyday: one that was not read is listed, and counts only
-// where the rule wants to block for a sibling.
+// No match, as far as anybody knows. Short-lived siblings are everyday: one that was not read is listed, and
+// counts only where the rule wants to block for a sibling.
 Finding doubt_about(Rule const &rule, MissingExecs missing) {
   auto const strict = verdict_of(rule, false);
   if (missing == MissingExecs::lost) return because(strict, Reason::exec_events_lost);
   return because(rule.block_on == Rule::BlockOn::any ? strict : Verdict::allow, Reason::exec_unread);
 }
 
-// The sequences that this connection and this request completed; of those that may have been, the strictest doubt. A rule
-// that a reload took out while the connection was open says nothing any more.
-void add_sequences(Policy const &policy, AccessRequest const &access, Suspects const &suspects, Decision &decision) {
+// The sequences that this connection and this request completed; of those that may have been, the strictest
+// doubt. A rule that a reload took out while the connection was open says nothing any more.
+void add_sequences(Policy const &policy, AccessRequest const &access, Suspects const &suspects,
+                   Decision &decision) {
   if (suspects.empty()) return;
   auto const of = [](std::shared_ptr<Rule const> const &rule) {
     return [&rule](SequenceMatchPtr const &match) { return match->rule->id == rule->id; };

@@ -130,8 +130,8 @@ void set_process(eql::Event &event, Process const &process, Image image, std::st
   set_values(event, prefix + "working_directory", std::move(image.working_directory));
 }
 
-// A parent that has gone or cannot be read is not the same as none: only pid 1 and kernel threads have none. One that
-// exec'd an excluded program after its fork excuses no child that it forked as another.
+// A parent that has gone or cannot be read is not the same as none: only pid 1 and kernel threads have none.
+// One that exec'd an excluded program after its fork excuses no child that it forked as another.
 void set_parent(eql::Event &event, Lineage const &lineage) {
   static constexpr std::string_view kLast[] = {
       "pid", "entity_id", "name", "executable", "args", "command_line", "working_directory"};

@@ -8,7 +8,8 @@ namespace imdsgate {
 
 namespace {
 
-constexpr std::size_t kMostWaiting = 65536;  // execs behind connections without a name: then order yields to memory
+constexpr std::size_t kMostWaiting =
+    65536;  // execs behind connections without a name: then order yields to memory
 constexpr std::size_t kMostSeen = 8192;
 constexpr std::size_t kMostPresented = 512;
 constexpr auto kLongestReach = std::chrono::hours(1);
@@ -19,7 +20,8 @@ std::int64_t milliseconds(Clock::time_point at) {
   return std::chrono::floor<std::chrono::milliseconds>(at.time_since_epoch()).count();
 }
 
-// A parent that cannot be read is nobody's join key; here the two events are of one process, and so have one parent.
+// A parent that cannot be read is nobody's join key; here the two events are of one process, and so have one
+// parent.
 eql::Event presented_event(Lineage const &who, Circumstances const &circumstances, Presented as) {
   auto event = event_of(who, circumstances, as);
   if (!who.parent) event.set("process.parent.entity_id", "the parent of " + who.process.entity_id);
@@ -30,7 +32,8 @@ eql::Event presented_event(Lineage const &who, Circumstances const &circumstance
 
 void LiveRules::use(std::vector<std::shared_ptr<Rule const>> const &rules, std::span<Exec const> recent) {
   rules_.clear();
-  std::ranges::copy_if(rules, std::back_inserter(rules_), [](auto const &rule) { return rule->sequence() != nullptr; });
+  std::ranges::copy_if(rules, std::back_inserter(rules_),
+                       [](auto const &rule) { return rule->sequence() != nullptr; });
   waiting_.clear();
   engine_.reset();
   latest_ = 0;
@@ -83,7 +86,8 @@ eql::Stamp LiveRules::stamp(Clock::time_point at, SequenceEvent event) {
   return {latest_, first_id_ + seen_.size() - 1};
 }
 
-SequenceMatchPtr LiveRules::describe(eql::Engine::Match const &match, std::size_t holder, Lineage const &who) const {
+SequenceMatchPtr LiveRules::describe(eql::Engine::Match const &match, std::size_t holder,
+                                     Lineage const &who) const {
   auto result = std::make_shared<SequenceMatch>();
   result->rule = rules_[match.rule];
   result->holder = holder;
@@ -95,7 +99,8 @@ SequenceMatchPtr LiveRules::describe(eql::Engine::Match const &match, std::size_
     }
     auto const &event = seen_[id - first_id_];
     auto const &entity = event.who->process.entity_id;
-    if (event.category == "process" && (entity.empty() || entity != who.process.entity_id)) result->self = false;
+    if (event.category == "process" && (entity.empty() || entity != who.process.entity_id))
+      result->self = false;
     result->events.push_back(event);
   }
   return result;
@@ -115,7 +120,7 @@ LiveRules::PresentedEvents const &LiveRules::presented(LineagePtr const &who, st
   if (presented_.size() >= kMostPresented) presented_.clear();  // those that still come are soon there again
   Circumstances const circumstances{endpoint, host_id_, nullptr};
   PresentedEvents made{who, presented_event(*who, circumstances, Presented::exec),
-                 presented_event(*who, circumstances, Presented::connection)};
+                       presented_event(*who, circumstances, Presented::connection)};
   return presented_.emplace(std::move(key), std::move(made)).first->second;
 }
 
@@ -130,15 +135,16 @@ std::vector<SequenceMatchPtr> LiveRules::connected(Moment when, Attribution cons
     auto const presented = stamp(when.at, {when.wall, "process", "exec", holder});
     auto const last = stamp(when.at, {when.wall, "network", "connection_attempted", holder});
     std::vector<eql::Engine::Match> found;
-    engine_->present(eql::Row(engine_->fields(), exec), presented.id, eql::Row(engine_->fields(), connection), last,
-                     found);
+    engine_->present(eql::Row(engine_->fields(), exec), presented.id, eql::Row(engine_->fields(), connection),
+                     last, found);
     take(found, i, *holder, matches);
   }
   return matches;
 }
 
 std::vector<SequenceMatchPtr> LiveRules::requested(Moment when, Attribution const &who,
-                                                   std::string_view endpoint, MetadataRequest const &request) {
+                                                   std::string_view endpoint,
+                                                   MetadataRequest const &request) {
   Matches matches;
   if (!engine_) return matches;
   for (std::size_t i = 0; i < who.holders.size(); ++i) {

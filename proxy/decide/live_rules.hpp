@@ -1,8 +1,8 @@
-// The sequence rules on live traffic (design §5): exec events as the kernel tells of them, connections and requests once
-// it is known whose they are. Pure: time is passed in. Not safe for concurrent calls.
+// The sequence rules on live traffic (design §5): exec events as the kernel tells of them, connections and
+// requests once it is known whose they are. Pure: time is passed in. Not safe for concurrent calls.
 //
-// Events reach the engine in the order they happened: a connection is known at accept and evaluated some milliseconds
-// later, when its requester has a name, so the execs that follow it wait until then.
+// Events reach the engine in the order they happened: a connection is known at accept and evaluated some
+// milliseconds later, when its requester has a name, so the execs that follow it wait until then.
 #pragma once
 
 #include <chrono>
@@ -38,14 +38,14 @@ class LiveRules {
   // Starts anew with these rules. `recent`: what happened lately, in order, so that a reload forgets nothing.
   void use(std::vector<std::shared_ptr<Rule const>> const &rules, std::span<Exec const> recent);
 
-  bool any() const { return engine_ != nullptr; }            // is there a sequence rule?
+  bool any() const { return engine_ != nullptr; }             // is there a sequence rule?
   bool take_requests() const { return take_requests_; }       // does one of them have a stage for requests?
   std::chrono::milliseconds reach() const { return reach_; }  // the longest maxspan; an hour for one without
 
   void exec(Exec exec);
 
-  // A connection that was accepted then and waits for its requester's name. Execs after it wait with it, until this
-  // is destroyed. Must not outlive the LiveRules.
+  // A connection that was accepted then and waits for its requester's name. Execs after it wait with it,
+  // until this is destroyed. Must not outlive the LiveRules.
   class Arrival {
    public:
     Arrival(LiveRules &rules, Moment when);
@@ -80,7 +80,8 @@ class LiveRules {
   void release();
   eql::Stamp stamp(Clock::time_point at, SequenceEvent event);
   SequenceMatchPtr describe(eql::Engine::Match const &match, std::size_t holder, Lineage const &who) const;
-  void take(std::vector<eql::Engine::Match> const &found, std::size_t holder, Lineage const &who, Matches &matches) const;
+  void take(std::vector<eql::Engine::Match> const &found, std::size_t holder, Lineage const &who,
+            Matches &matches) const;
 
   std::string const host_id_;
   std::vector<std::shared_ptr<Rule const>> rules_;  // the sequences, in the engine's order

@@ -45,7 +45,7 @@ struct Finding {
   std::string name;                      // the rule's id, the policy entry's name, or the reason's name
   std::shared_ptr<RuleInfo const> rule;  // in truth a rules/rule.hpp Rule
   std::optional<Reason> reason;
-  std::size_t holder = 0;  // index into Attribution::holders it is about
+  std::size_t holder = 0;     // index into Attribution::holders it is about
   SequenceMatchPtr sequence;  // of a rule that is one
 };
 
@@ -57,11 +57,12 @@ struct Decision {
   int block_status = 403;            // 400 for an ambiguous target
 };
 
-// What may be missing of the execs within a sequence rule's reach, when no match was found: then it is not known that there
-// is none. Rising doubt.
+// What may be missing of the execs within a sequence rule's reach, when no match was found: then it is not
+// known that there is none. Rising doubt.
 enum class MissingExecs {
   none,
-  unread,  // a child of the same parent was gone before what it exec'd could be read, or exec events had only begun
+  unread,  // a child of the same parent was gone before what it exec'd could be read, or exec events had only
+           // begun
   lost,    // exec events were lost
 };
 

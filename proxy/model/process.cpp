@@ -22,10 +22,11 @@ std::string_view invoked_as(Process const &process) {
   return invoked.starts_with('-') ? invoked.substr(1) : invoked;
 }
 
-// Of a script the kernel names the process by the script and puts its path behind the interpreter and at most one
-// argument of the first line (fs/binfmt_script.c). Empty: none, or none that can be told.
+// Of a script the kernel names the process by the script and puts its path behind the interpreter and at most
+// one argument of the first line (fs/binfmt_script.c). Empty: none, or none that can be told.
 std::string_view script_of(Process const &process) {
-  if (process.executable && basename(process.executable->path).substr(0, kCommLength) == process.comm) return {};
+  if (process.executable && basename(process.executable->path).substr(0, kCommLength) == process.comm)
+    return {};
   for (std::size_t i = 1; i < std::min<std::size_t>(process.args.size(), 3); ++i) {
     if (!process.comm.empty() && basename(process.args[i]).substr(0, kCommLength) == process.comm) {
       return process.args[i];

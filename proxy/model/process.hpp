@@ -77,8 +77,8 @@ struct Process {
   std::optional<std::string> unit;  // systemd unit of the cgroup path
   bool unit_proven = false;
   pid_t tracer_pid = 0;
-  // As an exec event recorded it when it exec'd last; nullptr: nobody saw that. It can rewrite its arguments and its
-  // comm afterwards, so what it went by then counts beside what is read now.
+  // As an exec event recorded it when it exec'd last; nullptr: nobody saw that. It can rewrite its arguments
+  // and its comm afterwards, so what it went by then counts beside what is read now.
   std::shared_ptr<Process const> at_exec;
 
   std::optional<std::string> name()
@@ -92,9 +92,9 @@ struct Ancestor {
   std::optional<std::string> executable;
 };
 
-// Everything a process goes by (design §4): the executable's own first; distinct, none empty. As names: basenames of the
-// executable and of argv[0], and comm; as paths: the executable's, argv[0] when it is a path, and of a script its own (the
-// executable is its interpreter).
+// Everything a process goes by (design §4): the executable's own first; distinct, none empty. As names:
+// basenames of the executable and of argv[0], and comm; as paths: the executable's, argv[0] when it is a
+// path, and of a script its own (the executable is its interpreter).
 std::vector<std::string> claimed_names(Process const &process);
 std::vector<std::string> claimed_executables(Process const &process);
 
@@ -104,8 +104,8 @@ struct Lineage {
   Process process;
   std::optional<Process> parent;   // nullopt: no parent, or not readable; a rule's term on it is then false
   std::vector<Ancestor> ancestry;  // parent first, pid 1 last
-  // The same parent as it was when it forked the process and when the process exec'd, where exec events tell and it was
-  // another program then: what excludes has to hold for all of them.
+  // The same parent as it was when it forked the process and when the process exec'd, where exec events tell
+  // and it was another program then: what excludes has to hold for all of them.
   std::vector<std::shared_ptr<Process const>> former_parents = {};
 };
 

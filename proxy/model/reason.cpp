@@ -55,7 +55,8 @@ constexpr ReasonInfo kReasons[] = {
     {Reason::exec_events_lost, "exec_events_lost", 403,
      "Exec events were lost, so whether a sequence rule matches is not known."},
     {Reason::exec_unread, "exec_unread", 403,
-     "What a sibling exec'd is not known (it was gone too soon, or exec events had only begun), nor whether a sequence rule "
+     "What a sibling exec'd is not known (it was gone too soon, or exec events had only begun), nor whether "
+     "a sequence rule "
      "matches."},
     {Reason::not_redirected, "not_redirected", 0, "The connection dialled the listener itself."},
     {Reason::not_local, "not_local", 0, "The connection does not come from this host."},

@@ -145,7 +145,11 @@ void write_sequence(JsonWriter &json, RequestEvent const &event) {
   json.key("sequence").begin_array();
   for (auto const &each : finding->sequence->events) {
     json.begin_object().member("@timestamp", timestamp(each.time));
-    json.key("event").begin_object().member("category", each.category).member("action", each.action).end_object();
+    json.key("event")
+        .begin_object()
+        .member("category", each.category)
+        .member("action", each.action)
+        .end_object();
     if (each.who) write_process_fields(json, *each.who);
     json.end_object();
   }

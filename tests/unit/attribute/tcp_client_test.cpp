@@ -2,7 +2,6 @@
 #include <netinet/in.h>
 #include <sys/stat.h>
 
-
 #include "attribute/proc_parse.hpp"
 #include "live_host.hpp"
 

@@ -123,18 +123,21 @@ TEST_F(EventOf, IsOfEachCategory) {
 TEST_F(EventOf, AParentExcusesOnlyWhatItAlwaysWas) {
   auto const excluded = process("/usr/bin/setup-policy-routes", "setup-policy-routes", 0);
   Lineage lineage{process("/usr/bin/curl", "curl", 0), excluded, {}};
-  EXPECT_THAT(values(event(lineage), "process.parent.executable").proven, ElementsAre(excluded.executable->path));
+  EXPECT_THAT(values(event(lineage), "process.parent.executable").proven,
+              ElementsAre(excluded.executable->path));
   lineage.former_parents = {std::make_shared<Process const>(process("/usr/bin/bash", "sh", 0))};
   auto const path = values(event(lineage), "process.parent.executable");
   EXPECT_THAT(path.proven, IsEmpty());
   EXPECT_THAT(path.claimed, ElementsAre(excluded.executable->path, "/usr/bin/bash"));
   lineage.former_parents = {std::make_shared<Process const>(excluded)};
-  EXPECT_THAT(values(event(lineage), "process.parent.executable").proven, ElementsAre(excluded.executable->path));
+  EXPECT_THAT(values(event(lineage), "process.parent.executable").proven,
+              ElementsAre(excluded.executable->path));
 }
 
 TEST_F(EventOf, ClaimsTheArgumentsThatWereErasedSince) {
   auto self = process("/usr/bin/curl", "curl", 0);
-  self.at_exec = std::make_shared<Process const>(process("/usr/bin/curl", "curl", 0, {"http://169.254.169.254/"}));
+  self.at_exec =
+      std::make_shared<Process const>(process("/usr/bin/curl", "curl", 0, {"http://169.254.169.254/"}));
   EXPECT_THAT(values(event({self, {}, {}}), "process.command_line").claimed,
               ElementsAre("curl", "curl http://169.254.169.254/"));
 }

@@ -136,7 +136,8 @@ TEST_F(LiveRulesTest, AReloadForgetsNoExec) {
 }
 
 TEST_F(LiveRulesTest, ARequestCanEndASequence) {
-  use(rule("sequence by process.entity_id with maxspan=1s [network where true] "
+  use(
+      rule("sequence by process.entity_id with maxspan=1s [network where true] "
            "[web where url.path == \"/latest/user-data\"]"));
   EXPECT_THAT(connect(5000ms, reader()), IsEmpty());
   Attribution who;

@@ -19,9 +19,10 @@ Process known_as(Process process, std::string entity_id, pid_t pid) {
 }
 
 std::shared_ptr<Rule const> sequence_rule() {
-  auto loaded = load_rule("id: r\nname: r\nquery: |\n  sequence by process.parent.entity_id with maxspan=1s "
-                          "[process where process.name == \"curl\"] [network where true]\n",
-                          "r.yaml");
+  auto loaded = load_rule(
+      "id: r\nname: r\nquery: |\n  sequence by process.parent.entity_id with maxspan=1s "
+      "[process where process.name == \"curl\"] [network where true]\n",
+      "r.yaml");
   EXPECT_TRUE(loaded.rule);
   return loaded.rule;
 }
@@ -43,7 +44,8 @@ class ExecContextTest : public testing::Test {
   Process const shell_ = known_as(process("/usr/bin/bash", "bash", 1000), "e-shell", 10);
   Process const init_ = known_as(process("/usr/lib/systemd/systemd", "init", 0), "e-init", 1);
   Process const self_ = known_as(process("/usr/bin/python3.11", "innocent", 1000), "e-self", 11);
-  Process const exec_ = known_as(process("/usr/bin/python3.11", "python3", 1000, {"/tmp/x.py"}), "e-self", 11);
+  Process const exec_ =
+      known_as(process("/usr/bin/python3.11", "python3", 1000, {"/tmp/x.py"}), "e-self", 11);
 };
 
 TEST_F(ExecContextTest, OfWhomNothingWasToldNothingIsAdded) {

@@ -51,10 +51,11 @@ Upstream::Script answering(int requests) {
 
 // As the shipped rule, for the upstream of a test, whose address it does not name.
 std::shared_ptr<Rule const> curl_rule() {
-  return load_rule("id: unusual-imds-request\nname: curl\naction: block\nquery: |\n"
-                   "  sequence by process.parent.entity_id with maxspan=1s\n"
-                   "    [process where process.name == \"curl\"] [network where true]\n",
-                   "curl.yaml")
+  return load_rule(
+             "id: unusual-imds-request\nname: curl\naction: block\nquery: |\n"
+             "  sequence by process.parent.entity_id with maxspan=1s\n"
+             "    [process where process.name == \"curl\"] [network where true]\n",
+             "curl.yaml")
       .rule;
 }
 

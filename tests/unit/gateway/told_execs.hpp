@@ -31,7 +31,9 @@ class ToldExecs {
   std::unique_ptr<ExecEvents> events_;
 };
 
-inline MonotonicTime at(std::chrono::milliseconds time) { return MonotonicTime(time); }
+inline MonotonicTime at(std::chrono::milliseconds time) {
+  return MonotonicTime(time);
+}
 
 // The exec of that process, as a child of `parent`.
 inline ExecRecord exec_of(Process const &process, Process const &parent, MonotonicTime time) {

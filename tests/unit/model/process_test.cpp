@@ -28,21 +28,25 @@ TEST(Claims, ALoginShellsDashIsNoPartOfItsName) {
 }
 
 TEST(Claims, AScriptIsAnExecutableBesideItsInterpreter) {
-  auto const plain = process("/usr/bin/bash", "collect-metadat", {"/bin/bash", "/tmp/collect-metadata.sh", "x"});
-  EXPECT_THAT(claimed_executables(plain), ElementsAre("/usr/bin/bash", "/bin/bash", "/tmp/collect-metadata.sh"));
+  auto const plain =
+      process("/usr/bin/bash", "collect-metadat", {"/bin/bash", "/tmp/collect-metadata.sh", "x"});
+  EXPECT_THAT(claimed_executables(plain),
+              ElementsAre("/usr/bin/bash", "/bin/bash", "/tmp/collect-metadata.sh"));
   auto const with_option = process("/usr/bin/perl", "a.pl", {"/usr/bin/perl", "-w", "./a.pl"});
   EXPECT_THAT(claimed_executables(with_option), ElementsAre("/usr/bin/perl", "./a.pl"));
 }
 
 TEST(Claims, AnArgumentIsNoScript) {
-  EXPECT_THAT(claimed_executables(process("/usr/bin/cat", "cat", {"cat", "/tmp/cat"})), ElementsAre("/usr/bin/cat"));
+  EXPECT_THAT(claimed_executables(process("/usr/bin/cat", "cat", {"cat", "/tmp/cat"})),
+              ElementsAre("/usr/bin/cat"));
   EXPECT_THAT(claimed_executables(process("/usr/bin/vi", "vi", {"vi", "a", "b", "/tmp/vi"})),
               ElementsAre("/usr/bin/vi"));
 }
 
 TEST(Claims, WhatAnExecEventRecordedCannotBeErased) {
   auto now = process("/usr/bin/python3.11", "innocent", {"innocent"});
-  now.at_exec = std::make_shared<Process>(process("/usr/bin/python3.11", "x.py", {"/usr/bin/python3", "/tmp/x.py"}));
+  now.at_exec =
+      std::make_shared<Process>(process("/usr/bin/python3.11", "x.py", {"/usr/bin/python3", "/tmp/x.py"}));
   EXPECT_THAT(claimed_names(now), ElementsAre("python3.11", "innocent", "python3", "x.py"));
   EXPECT_THAT(claimed_executables(now), ElementsAre("/usr/bin/python3.11", "/usr/bin/python3", "/tmp/x.py"));
 }
