@@ -143,9 +143,20 @@ void add_defaults(Policy const &policy, MetadataRequest const &request, Grant co
   if (!grant.name && by_class != Verdict::allow) {
     decision.findings.push_back(because(by_class, Reason::class_default, holder));
   }
-  // Listed when it is allowed, too: that is how version 1 is counted before it is forbidden.
-  if (request.imds_version == ImdsVersion::v1 && !grant.imdsv1) {
-    decision.findings.push_back(because(policy.imdsv1[index(request.path_class)], Reason::imdsv1, holder));
+}
+
+// Neither is silenced by a grant that does not name it, nor by an exception for another program.
+void add_imdsv1(Policy const &policy, AccessRequest const &access, Suspects &suspects, std::size_t holder,
+                Decision &decision) {
+  auto const &[block_from, except] = policy.imdsv1_exceptions;
+  auto const excepted = [&](Suspect &suspect) { return suspect.runs_one_of(except); };
+  if (!suspects.empty() && std::ranges::all_of(suspects, excepted)) return;
+  bool const ended = block_from && access.now >= *block_from;
+  auto const verdict = ended ? Verdict::block : policy.imdsv1[index(access.request.path_class)];
+  // Listed when it is allowed, too, so that who uses version 1 is known before it is forbidden.
+  decision.findings.push_back(because(verdict, Reason::imdsv1, holder));
+  if (access.denied_token) {
+    decision.findings.push_back(because(Verdict::block, Reason::imdsv1_after_denied_token, *access.denied_token));
   }
 }
 
@@ -177,6 +188,9 @@ Decision decide(Policy const &policy, AccessRequest const &access) {
   auto const holder = most_suspect(policy, access, suspects, decision);
   add_unattributed(policy, suspects, decision);
   add_defaults(policy, access.request, grant, holder, decision);
+  if (access.request.imds_version == ImdsVersion::v1 && !grant.imdsv1) {
+    add_imdsv1(policy, access, suspects, holder, decision);
+  }
   if (grant.name && !ended) {
     decision.grant = grant.name;
     decision.findings.push_back({Verdict::allow, *grant.name, nullptr, std::nullopt, 0, nullptr});

@@ -36,6 +36,7 @@ std::shared_ptr<Policy const> build(PolicyChoices const &choices, Mode mode,
     policy->classes[index(each)] = choices.classes[index(each)].value_or(class_default(each, mode));
     policy->imdsv1[index(each)] = choices.imdsv1.value_or(imdsv1_default(each, mode));
   }
+  policy->imdsv1_exceptions = choices.imdsv1_exceptions;
   policy->catalogue = catalogue;
   return policy;
 }

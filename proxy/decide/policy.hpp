@@ -32,6 +32,12 @@ struct PolicyEntry {
   std::optional<std::chrono::system_clock::time_point> expires;
 };
 
+// Where `ec2.imdsv1` is not one verdict for everybody and for ever.
+struct Imdsv1Exceptions {
+  std::optional<std::chrono::system_clock::time_point> block_from;  // from then on it blocks
+  std::vector<std::string> except;  // executables it does not concern, when that is proven
+};
+
 struct Policy {
   Provider provider = Provider::ec2;
   std::vector<Endpoint> endpoints;
@@ -42,6 +48,7 @@ struct Policy {
   Verdict unattributed = Verdict::alert;
   // IMDSv1 by path class: what a request without a session token gets on EC2.
   std::array<Verdict, 6> imdsv1{};
+  Imdsv1Exceptions imdsv1_exceptions;
   std::shared_ptr<PathCatalogue const> catalogue;
 };
 
@@ -60,6 +67,7 @@ struct PolicyChoices {
   std::array<std::optional<Verdict>, 6> classes{};  // indexed by PathClass
   std::optional<Verdict> unattributed;
   std::optional<Verdict> imdsv1;  // for every class
+  Imdsv1Exceptions imdsv1_exceptions;
 };
 
 // One policy for each mode, built from the same settings, so that switching the mode is a pointer swap.

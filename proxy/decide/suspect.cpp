@@ -1,5 +1,7 @@
 #include "decide/suspect.hpp"
 
+#include <algorithm>
+
 namespace imdsgate {
 eql::Event const &Suspect::as(Presented what) {
   auto &event = events_[static_cast<std::size_t>(what)];
@@ -24,6 +26,14 @@ bool Suspect::is_vouched_for(PolicyEntry const &entry) {
 
 bool Suspect::is_accused(PolicyEntry const &entry) {
   return !entry.when || eql::matches(*entry.when, as(Presented::request), eql::View::denial);
+}
+
+bool Suspect::runs_one_of(std::vector<std::string> const &executables) {
+  if (executables.empty()) return false;
+  auto const *values = as(Presented::request).find("process.executable");
+  return values != nullptr && std::ranges::any_of(values->proven, [&](std::string const &each) {
+           return std::ranges::find(executables, each) != executables.end();
+         });
 }
 
 }  // namespace imdsgate

@@ -25,6 +25,9 @@ class Suspect {
   // The entry's `when` holds by anything the process goes by; unreadable is yes.
   bool is_accused(PolicyEntry const &entry);
 
+  // It is proven to run one of these executables (or scripts).
+  bool runs_one_of(std::vector<std::string> const &executables);
+
  private:
   eql::Event const &as(Presented what);
 

@@ -10,6 +10,7 @@
 
 #include "act/upstream_pool.hpp"
 #include "attribute/attributor.hpp"
+#include "decide/denied_tokens.hpp"
 #include "decide/policy.hpp"
 #include "gateway/admission.hpp"
 #include "gateway/exec_context.hpp"
@@ -60,6 +61,7 @@ class Gateway {
   Parts const &parts() const { return parts_; }
   UpstreamPool &pool() { return pool_; }
   UpstreamPool const &pool() const { return pool_; }
+  DeniedTokens &denied_tokens() { return denied_tokens_; }
   unsigned sessions() const { return admission_.open(); }
   RequestEvent new_event(Flow const &flow, Mode mode) const;  // with its time and id
 
@@ -95,6 +97,7 @@ class Gateway {
   std::chrono::milliseconds idle_timeout_;
   UpstreamPool pool_;
   Admission admission_;
+  DeniedTokens denied_tokens_;
   LocalAddresses local_addresses_;
   std::list<std::function<void()>> open_sessions_;
   bool draining_ = false;

@@ -38,6 +38,7 @@ class Session {
   asio::awaitable<void> answer(RequestEvent const &event, std::string_view reason, std::string const &method);
   asio::awaitable<Next> refuse(RequestParser &parser, Reason reason, std::string detail = {});
   void over_the_users_limit();
+  void remember_token_request(RequestEvent const &event);
   void report(RequestEvent &event);
 
   Gateway &gateway_;
@@ -144,13 +145,25 @@ asio::awaitable<Session::Next> Session::decide_and_act(RequestParser &parser, Ga
       break;
     case Action::block: {
       event.status = event.decision.block_status;
+      remember_token_request(event);
       report(event);  // a block is told at once
       co_await answer(event, event.decision.findings.front().name, parser.raw().method);
       co_return Next::none;
     }
   }
+  remember_token_request(event);
   report(event);
   co_return gateway_.draining() ? Next::none : next;
+}
+
+// What a denied client asks without a token next is denied with it.
+void Session::remember_token_request(RequestEvent const &event) {
+  if (!event.request->token_request || !event.attribution) return;
+  if (event.action == Action::block) {
+    gateway_.denied_tokens().deny(*event.attribution, started_);
+  } else if (event.status == 200) {
+    gateway_.denied_tokens().forget(*event.attribution);
+  }
 }
 
 Decision Session::decide_on(Policy const &policy, RequestEvent const &event) {
@@ -167,6 +180,9 @@ Decision Session::decide_on(Policy const &policy, RequestEvent const &event) {
   access.host_id = execs.host_id();
   access.sequences = sequences;
   access.missing_execs = identification_.missing_execs();
+  if (event.attribution && event.request->imds_version == ImdsVersion::v1) {
+    access.denied_token = gateway_.denied_tokens().find(*event.attribution, started_);
+  }
   return decide(policy, access);
 }
 

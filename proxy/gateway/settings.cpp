@@ -50,6 +50,7 @@ void read_root(SettingsReader &self, yaml::Map &root, fs::path const &dmi) {
   self.read_firewall(root);
   self.read_rules(root);
   self.read_verdicts(root);
+  self.read_ec2(root);
   self.read_entries(root);
   self.read_sinks(root);
   self.read_metrics(root);

@@ -146,16 +146,6 @@ void SettingsReader::read_verdicts(Map &root) {
       choose(map, word, kVerdicts, choices.classes[index(path_class)]);
     map.finish();
   }
-  if (auto const value = root.find("ec2")) {
-    Map map(reader, *value);
-    choose(map, "imdsv1", kVerdicts, choices.imdsv1);
-    if (auto const binding = map.find("token_binding")) {
-      auto const off = reader.choice<bool>(*binding, {{"off", true}, {"alert", false}, {"block", false}});
-      if (off && !*off) reader.error(*binding, binding->node.Scalar() + std::string(kLater));
-    }
-    if (auto const scope = map.find("scope")) reader.error(*scope, "token binding" + std::string(kLater));
-    map.finish();
-  }
 }
 
 void SettingsReader::read_entries(Map &root) {

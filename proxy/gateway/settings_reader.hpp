@@ -25,8 +25,11 @@ struct SettingsReader {
   void read_limits(yaml::Map &root);
 
   // settings_policy.cpp
-  void read_verdicts(yaml::Map &root);  // unattributed, classes, ec2
+  void read_verdicts(yaml::Map &root);  // unattributed, classes
   void read_entries(yaml::Map &root);   // allow, deny, profiles
+
+  // settings_ec2.cpp
+  void read_ec2(yaml::Map &root);
 
   // settings_rules.cpp
   void read_rules(yaml::Map &root);

@@ -126,6 +126,24 @@ void show_firewall(YAML::Emitter &out, Settings const &settings) {
   out << EndMap;
 }
 
+void show_imdsv1(YAML::Emitter &out, PolicyChoices const &choices) {
+  auto const &[block_from, except] = choices.imdsv1_exceptions;
+  auto const word = word_for(kVerdicts, choices.imdsv1);
+  if (!block_from && except.empty()) return bare(out, "imdsv1", word);
+  out << Key << "imdsv1" << YAML::Value << YAML::Block << BeginMap;
+  bare(out, "default", word);
+  if (block_from) bare(out, "block_from", rfc3339(*block_from));
+  if (!except.empty()) strings(out, "except", except);
+  out << EndMap;
+}
+
+void show_ec2(YAML::Emitter &out, PolicyChoices const &choices) {
+  out << Key << "ec2" << YAML::Value << YAML::Block << BeginMap;
+  show_imdsv1(out, choices);
+  bare(out, "token_binding", "off");
+  out << EndMap;
+}
+
 void show_policy(YAML::Emitter &out, Configuration const &configuration) {
   auto const &choices = configuration.choices;
   bare(out, "unattributed", word_for(kVerdicts, choices.unattributed));
@@ -143,10 +161,7 @@ void show_policy(YAML::Emitter &out, Configuration const &configuration) {
     bare(out, word.data(), word_for(kVerdicts, choices.classes[index(path_class)]));
   }
   out << EndMap;
-  out << Key << "ec2" << YAML::Value << YAML::Block << BeginMap;
-  bare(out, "imdsv1", word_for(kVerdicts, choices.imdsv1));
-  bare(out, "token_binding", "off");
-  out << EndMap;
+  show_ec2(out, choices);
   show_entries(out, "allow", choices.allow);
   show_entries(out, "deny", choices.deny);
   strings(out, "profiles", {});

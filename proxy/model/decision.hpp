@@ -77,6 +77,8 @@ struct AccessRequest {
   // What this connection and this request completed, a rule's match through the requester itself first.
   std::span<SequenceMatchPtr const> sequences = {};
   MissingExecs missing_execs = MissingExecs::none;
+  // EC2, a request without a session token: the holder that was denied one lately (decide/denied_tokens.hpp).
+  std::optional<std::size_t> denied_token = {};
 };
 
 }  // namespace imdsgate

@@ -51,6 +51,8 @@ constexpr ReasonInfo kReasons[] = {
     {Reason::policy_deny, "policy_deny", 403, "A deny entry of the policy names this request."},
     {Reason::class_default, "class_default", 403, "This class of path needs a grant."},
     {Reason::imdsv1, "imdsv1", 403, "IMDSv1 is not accepted for this path."},
+    {Reason::imdsv1_after_denied_token, "imdsv1_after_denied_token", 403,
+     "A request without a session token, from whoever was denied one: clients fall back to IMDSv1."},
     {Reason::unattributed, "unattributed", 403, "Nobody could be named for this request."},
     {Reason::exec_events_lost, "exec_events_lost", 403,
      "Exec events were lost, so whether a sequence rule matches is not known."},

@@ -46,6 +46,7 @@ enum class Reason {
   policy_deny,
   class_default,
   imdsv1,
+  imdsv1_after_denied_token,
   unattributed,
   exec_events_lost,
   exec_unread,

@@ -138,6 +138,9 @@ void Metrics::count(RequestEvent const &event, Provider provider) {
     ++requests_[static_cast<std::size_t>(provider)][0][static_cast<std::size_t>(event.decision.verdict)]
                [static_cast<std::size_t>(event.action)];
   }
+  if (event.request && event.request->imds_version) {
+    ++imds_versions_[static_cast<std::size_t>(*event.request->imds_version)];
+  }
   if (event.unattributed) ++unattributed_[index(*event.unattributed)];
   if (event.failure) ++(is_upstream(*event.failure) ? upstream_errors_ : refused_)[index(*event.failure)];
 }
@@ -169,6 +172,11 @@ std::string Metrics::render() const {
   std::string out;
   out.reserve(16 << 10);
   render_requests(out);
+  head(out, "imdsgate_imds_requests_total", "counter", "EC2's requests, by the protocol's version.");
+  for (auto const version : {ImdsVersion::v1, ImdsVersion::v2}) {
+    sample(out, "imdsgate_imds_requests_total", {{"version", to_string(version)}},
+           imds_versions_[static_cast<std::size_t>(version)]);
+  }
   head(out, "imdsgate_alerts_total", "counter", "Alerts written, by rule or reason.");
   by_name(out, "imdsgate_alerts_total", "rule", alerts_);
   head(out, "imdsgate_alerts_suppressed_total", "counter", "Alerts held back beyond max_alerts.");

@@ -2,8 +2,8 @@
 // loop's thread only. Counting on the request path is an addition to an array; only an alert looks a name up,
 // among at most kMaxNames.
 //
-// Beyond interfaces §5: imdsgate_refused_total{reason}, imdsgate_events_total{kind},
-// imdsgate_prober_replaced_total, imdsgate_reloads_total{result}, imdsgate_mode{mode},
+// Beyond interfaces §5: imdsgate_imds_requests_total{version}, imdsgate_refused_total{reason},
+// imdsgate_events_total{kind}, imdsgate_prober_replaced_total, imdsgate_reloads_total{result}, imdsgate_mode{mode},
 // imdsgate_upstream_connections_reused_total.
 #pragma once
 
@@ -93,6 +93,7 @@ class Metrics {
   std::array<std::uint64_t, kReasonCount> unattributed_{};
   std::array<std::uint64_t, kReasonCount> upstream_errors_{};
   std::array<std::uint64_t, 3> events_{};
+  std::array<std::uint64_t, 2> imds_versions_{};  // by ImdsVersion
   std::array<std::uint64_t, 2> reloads_{};
   Named alerts_, suppressed_, dropped_;
   std::uint64_t exec_events_lost_ = 0, firewall_drift_ = 0, prober_replaced_ = 0, upstream_reused_ = 0;

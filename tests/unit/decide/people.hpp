@@ -177,6 +177,12 @@ inline void apply_word(PolicyChoices &choices, std::string const &word) {
   if (word.starts_with("allow:")) return choices.allow.push_back(find_entry(known_grants(), word.substr(6)));
   if (word.starts_with("deny:"))
     return choices.deny.push_back(find_entry(known_denials(), "deny-" + word.substr(5)));
+  if (word.starts_with("v1-from=")) {
+    auto const seconds = std::chrono::seconds(std::stoll(word.substr(8)));
+    choices.imdsv1_exceptions.block_from = std::chrono::system_clock::time_point(seconds);
+    return;
+  }
+  if (word.starts_with("v1-except=")) return choices.imdsv1_exceptions.except.push_back(word.substr(10));
   auto const equals = word.find('=');
   ASSERT_NE(equals, std::string::npos) << word;
   auto const key = word.substr(0, equals);
@@ -205,12 +211,14 @@ struct Case {
   MetadataRequest request;
   std::optional<Attribution> attribution;
   std::optional<Reason> unattributed;
+  bool denied_token = false;  // its token request was blocked just before
 
   // who: names joined by +, or nobody, or doubted (named, but not for sure)
   Case(std::string const &who, std::string const &method, std::string const &target,
        std::string const &version) {
     std::vector<Field> fields = {{"Host", "169.254.169.254"}};
-    if (version != "v1") fields.push_back({"X-aws-ec2-metadata-token", "AQ=="});
+    denied_token = version == "v1-denied";
+    if (!version.starts_with("v1")) fields.push_back({"X-aws-ec2-metadata-token", "AQ=="});
     request = canonicalize(policy_for(Provider::ec2), raw_request(method, target, fields)).value();
     if (version == "-") request.imds_version.reset();
     if (who == "nobody" || who == "doubted") unattributed = Reason::holder_uncertain;
@@ -232,6 +240,7 @@ struct Case {
     std::vector<SequenceMatchPtr> sequences;
     if (attribution) sequences = rules.connected({{}, access.now}, *attribution, access.endpoint);
     access.sequences = sequences;
+    if (denied_token) access.denied_token = 0;
     return decide(policy, access);
   }
 };

@@ -165,9 +165,24 @@ TEST_F(SettingsTest, ReadEveryKey) {
   EXPECT_EQ(policy.deny.at(0).name, "no-user-data");
 }
 
+constexpr char const *kImdsv1 =
+    "ec2: {imdsv1: {default: alert, block_from: 2027-01-01T00:00:00Z, except: [/usr/bin/s3fs]}}\n";
+
+TEST_F(SettingsTest, ReadImdsv1WithItsExceptions) {
+  auto const configuration = load(kImdsv1);
+  for (auto const &problem : problems(configuration)) ADD_FAILURE() << problem;
+  auto const &policy = *configuration.policies.enforce;
+  EXPECT_EQ(policy.imdsv1[index(PathClass::credentials)], Verdict::alert);
+  EXPECT_EQ(policy.imdsv1_exceptions.block_from,
+            std::chrono::system_clock::time_point(std::chrono::seconds(1'798'761'600)));
+  EXPECT_EQ(policy.imdsv1_exceptions.except, std::vector<std::string>{"/usr/bin/s3fs"});
+  EXPECT_THAT(problems(load("ec2: {imdsv1: {default: block, block_from: 2027-01-01T00:00:00Z}}\n")),
+              Contains(HasSubstr("1:44: warning: ec2.imdsv1.block_from: changes nothing")));
+}
+
 TEST_F(SettingsTest, AreShownSoThatTheyCanBeReadAgain) {
   write("rules/a.yaml", kRule);
-  for (auto const *text : {"", kEverything, "rules: []\nsinks: []\n", "control: {socket: \"a: b # c\"}"}) {
+  for (auto const *text : {"", kEverything, kImdsv1, "rules: []\nsinks: []\n", "control: {socket: \"a: b # c\"}"}) {
     auto const first = load(text);
     ASSERT_TRUE(first.ok()) << text;
     auto const shown = show(first);
@@ -268,6 +283,13 @@ INSTANTIATE_TEST_SUITE_P(
                 "1:22: ec2.token_binding: alert is not available in this version"},
         Mistake{"ec2: {token_binding: on}\n", "1:22: ec2.token_binding: expected one of off, alert, block"},
         Mistake{"ec2: {scope: unit}\n", "1:14: ec2.scope: token binding is not available in this version"},
+        Mistake{"ec2: {imdsv1: {default: deny}}\n", "1:25: ec2.imdsv1.default: expected one of auto, allow"},
+        Mistake{"ec2: {imdsv1: [alert]}\n", "1:15: ec2.imdsv1: expected one of auto, allow, alert, block"},
+        Mistake{"ec2: {imdsv1: {block_from: 2027}}\n", "1:28: ec2.imdsv1.block_from: expected"},
+        Mistake{"ec2: {imdsv1: {from: 2027-01-01T00:00:00Z}}\n", "1:16: unknown key 'ec2.imdsv1.from'"},
+        Mistake{"ec2: {imdsv1: {except: [s3fs]}}\n",
+                "1:25: ec2.imdsv1.except[0]: expected the absolute path of an executable, found s3fs"},
+        Mistake{"ec2: {imdsv1: {except: [/usr/bin/../s3fs]}}\n", "1:25: ec2.imdsv1.except[0]: expected the absolute"},
         Mistake{"profiles: [cloud-init]\n",
                 "1:12: profiles[0]: profile cloud-init is not available in this version"},
         Mistake{"rules: [none.yaml]\n", "1:9: rules[0]: "},

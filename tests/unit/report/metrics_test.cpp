@@ -71,6 +71,8 @@ TEST(Metrics, NamesAndLabels) {
   auto const series = parse(metrics.render());
   std::map<std::string, double> const expected{
       {R"(imdsgate_requests_total{provider="ec2",class="credentials",verdict="block",action="block"})", 2},
+      {R"(imdsgate_imds_requests_total{version="v1"})", 2},
+      {R"(imdsgate_imds_requests_total{version="v2"})", 0},
       {R"(imdsgate_alerts_total{rule="unusual-imds-request"})", 1},
       {R"(imdsgate_alerts_suppressed_total{rule="unusual-imds-request"})", 1},
       {R"(imdsgate_unattributed_total{reason="walk_timeout"})", 1},

@@ -1,0 +1,15 @@
+// Whom a process shares its tokens with when nobody says otherwise: what its control group belongs to. Pure.
+#pragma once
+
+#include <string>
+
+#include "model/process.hpp"
+
+namespace imdsgate {
+
+// The cgroup path down to its innermost unit (a service, a login session's or another scope) or container; the
+// whole path when it names neither. A path and not a name, because anyone may name a cgroup of his own. Where
+// there is no cgroup but the root, the user.
+std::string unit_scope(Process const &process);
+
+}  // namespace imdsgate
