@@ -7,7 +7,7 @@ packages=(
   g++ cmake ninja-build ccache pkg-config git ca-certificates
   libboost1.81-dev libboost-json1.81-dev libboost-url1.81-dev
   libnl-3-dev libnl-idiag-3-dev libnl-route-3-dev libnl-nf-3-dev
-  libspdlog-dev libyaml-cpp-dev libre2-dev libcli11-dev libsystemd-dev libcap-dev
+  libspdlog-dev libyaml-cpp-dev libre2-dev libcli11-dev libsystemd-dev libcap-dev libsodium-dev
   libtomlplusplus-dev clang bpftool libbpf-dev
   libgtest-dev libgmock-dev googletest
   # running and testing

@@ -192,7 +192,7 @@ asio::awaitable<error_code> Exchange::upload_decoded() {
 
 asio::awaitable<void> Exchange::download() {
   bool const head = parser_.raw().method == "HEAD";
-  std::optional<ResponseFraming> framing(std::in_place, head);
+  std::optional<ResponseFraming> framing(std::in_place, head, options_.reader);
   std::size_t parsed = 0;  // of what is buffered: a header is held back until it is whole
   bool starved = upstream_->buffered().empty();
   while (!result.failure) {
@@ -219,7 +219,7 @@ asio::awaitable<void> Exchange::download() {
     upstream_->consume(std::exchange(parsed, 0));
     if (!framing->is_done()) continue;
     if (framing->status() / 100 == 1) {
-      framing.emplace(head);  // 100 Continue and 103 go through; the answer is still to come
+      framing.emplace(head, options_.reader);  // 100 Continue and 103 go through; the answer is still to come
       starved = upstream_->buffered().empty();
       continue;
     }
@@ -245,7 +245,10 @@ asio::awaitable<bool> Exchange::relay(ResponseFraming &framing, std::string_view
 void Exchange::end_of_upstream(ResponseFraming &framing, error_code code) {
   if (watchdog_.expired()) return fail(awaiting_client_ ? Reason::body_timeout : Reason::upstream_timeout);
   if (code == asio::error::operation_aborted) return fail(Reason::client_gone);
-  if (code == asio::error::eof && framing.is_header_done() && framing.need_eof()) return;  // the length was the close
+  if (code == asio::error::eof && framing.is_header_done() && framing.need_eof()) {  // the length was the close
+    error_code ignored;  // it is complete
+    return framing.put_eof(ignored);
+  }
   bool const cut_short = framing.is_header_done() || !upstream_->buffered().empty();
   fail(Reason::upstream_reset, cut_short ? "closed within its answer" : "closed without an answer");
 }

@@ -24,21 +24,34 @@ std::size_t RequestParser::on_chunk_body_impl(std::uint64_t, View body, Code &) 
   return body.size();
 }
 
-ResponseFraming::ResponseFraming(bool answers_head) {
+ResponseFraming::ResponseFraming(bool answers_head, AnswerReader *reader) : reader_(reader) {
   skip(answers_head);
   eager(true);
   body_limit(boost::none);
   header_limit(64u << 10);
 }
 
+void ResponseFraming::on_response_impl(int status, View, int, Code &) {
+  status_ = status;
+  if (reader_) std::visit([&](auto &reader) { reader.begin(status); }, *reader_);
+}
+
+void ResponseFraming::on_field_impl(http::field, View name, View value, Code &) {
+  if (reader_) std::visit([&](auto &reader) { reader.field(name, value); }, *reader_);
+}
+
 std::size_t ResponseFraming::on_body_impl(View body, Code &) {
   body_bytes_ += body.size();
+  if (reader_) std::visit([&](auto &reader) { reader.body(body); }, *reader_);
   return body.size();
 }
 
-std::size_t ResponseFraming::on_chunk_body_impl(std::uint64_t, View body, Code &) {
-  body_bytes_ += body.size();
-  return body.size();
+std::size_t ResponseFraming::on_chunk_body_impl(std::uint64_t, View body, Code &code) {
+  return on_body_impl(body, code);
+}
+
+void ResponseFraming::on_finish_impl(Code &) {
+  if (reader_) std::visit([](auto &reader) { reader.end(); }, *reader_);
 }
 
 }  // namespace imdsgate

@@ -5,6 +5,7 @@
 #include <boost/beast/http/basic_parser.hpp>
 #include <string>
 
+#include "act/answer_reader.hpp"
 #include "model/request.hpp"
 
 namespace imdsgate {
@@ -34,10 +35,11 @@ class RequestParser : public http::basic_parser<true> {
   std::string body_;
 };
 
-// Says where a response ends; keeps only its status and how many body bytes (decoded) went by.
+// Says where a response ends; keeps only its status and how many body bytes (decoded) went by. A reader, which may be
+// null, is told what the answer holds.
 class ResponseFraming : public http::basic_parser<false> {
  public:
-  explicit ResponseFraming(bool answers_head);
+  ResponseFraming(bool answers_head, AnswerReader *reader);
   int status() const { return status_; }
   std::uint64_t body_bytes() const { return body_bytes_; }
 
@@ -45,15 +47,16 @@ class ResponseFraming : public http::basic_parser<false> {
   using Code = boost::system::error_code;
   using View = boost::beast::string_view;
   void on_request_impl(http::verb, View, View, int, Code &) override {}
-  void on_response_impl(int status, View, int, Code &) override { status_ = status; }
-  void on_field_impl(http::field, View, View, Code &) override {}
+  void on_response_impl(int status, View, int, Code &) override;
+  void on_field_impl(http::field, View name, View value, Code &) override;
   void on_header_impl(Code &) override {}
   void on_body_init_impl(boost::optional<std::uint64_t> const &, Code &) override {}
   std::size_t on_body_impl(View body, Code &) override;
   void on_chunk_header_impl(std::uint64_t, View, Code &) override {}
   std::size_t on_chunk_body_impl(std::uint64_t, View body, Code &) override;
-  void on_finish_impl(Code &) override {}
+  void on_finish_impl(Code &) override;
 
+  AnswerReader *reader_;
   int status_ = 0;
   std::uint64_t body_bytes_ = 0;
 };

@@ -51,6 +51,14 @@ PathClass highest_class(Policy const &policy, std::string_view method, Target co
 }
 }  // namespace
 
+std::vector<std::string_view> session_tokens(RawRequest const &raw) {
+  std::vector<std::string_view> tokens;
+  for (auto const &field : raw.fields) {
+    if (equal_folded(field.name, kTokenHeader)) tokens.push_back(field.value);
+  }
+  return tokens;
+}
+
 boost::system::result<MetadataRequest, Meaningless> canonicalize(Policy const &policy,
                                                                  RawRequest const &raw) {
   if (auto trap = header_block_trap(raw.header_bytes)) return *std::move(trap);

@@ -54,6 +54,7 @@ void add_denials(Policy const &policy, AccessRequest const &access, Suspects &su
 struct Grant {
   std::optional<std::string> name;  // the first entry that applies
   bool imdsv1 = false;              // any entry that applies says so
+  bool foreign_token = false;       // the same
 };
 
 // One entry must vouch for every holder: a descriptor is as trustworthy as the worst who has it.
@@ -65,6 +66,7 @@ Grant grant_for(Policy const &policy, AccessRequest const &access, Suspects &sus
     if (!names_request(entry, access, false) || !std::ranges::all_of(suspects, vouched)) continue;
     if (!grant.name) grant.name = entry.name;
     grant.imdsv1 = grant.imdsv1 || entry.allow_imdsv1;
+    grant.foreign_token = grant.foreign_token || entry.allow_foreign_token;
   }
   return grant;
 }
@@ -160,6 +162,15 @@ void add_imdsv1(Policy const &policy, AccessRequest const &access, Suspects &sus
   }
 }
 
+void add_token_use(Policy const &policy, AccessRequest const &access, Grant const &grant, Decision &decision) {
+  auto answer = judge_tokens(policy.token_binding, access);
+  if (!answer) return;
+  if (answer->use.kind == TokenUse::Kind::foreign && !grant.foreign_token) {
+    decision.findings.push_back(because(*policy.token_binding.verdict, Reason::token_foreign, answer->holder));
+  }
+  decision.token = std::move(answer->use);
+}
+
 void settle(Decision &decision) {
   std::ranges::stable_sort(decision.findings, std::ranges::greater{}, &Finding::verdict);
   if (decision.findings.empty()) return;
@@ -191,6 +202,7 @@ Decision decide(Policy const &policy, AccessRequest const &access) {
   if (access.request.imds_version == ImdsVersion::v1 && !grant.imdsv1) {
     add_imdsv1(policy, access, suspects, holder, decision);
   }
+  add_token_use(policy, access, grant, decision);
   if (grant.name && !ended) {
     decision.grant = grant.name;
     decision.findings.push_back({Verdict::allow, *grant.name, nullptr, std::nullopt, 0, nullptr});

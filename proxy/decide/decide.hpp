@@ -20,6 +20,9 @@ struct Meaningless {
 // with `ambiguous` set: decide() makes it a block with status 400, and audit forwards it all the same.
 boost::system::result<MetadataRequest, Meaningless> canonicalize(Policy const &policy, RawRequest const &raw);
 
+// The values of every session token's field, EC2's; none is most often.
+std::vector<std::string_view> session_tokens(RawRequest const &raw);
+
 // Every reason that applies, strictest first (design §6).
 Decision decide(Policy const &policy, AccessRequest const &access);
 

@@ -37,6 +37,7 @@ std::shared_ptr<Policy const> build(PolicyChoices const &choices, Mode mode,
     policy->imdsv1[index(each)] = choices.imdsv1.value_or(imdsv1_default(each, mode));
   }
   policy->imdsv1_exceptions = choices.imdsv1_exceptions;
+  policy->token_binding = choices.token_binding;
   policy->catalogue = catalogue;
   return policy;
 }

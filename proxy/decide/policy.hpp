@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "decide/token_binding.hpp"
 #include "model/address.hpp"
 #include "model/decision.hpp"
 #include "model/request.hpp"
@@ -29,6 +30,7 @@ struct PolicyEntry {
   std::vector<std::string> methods;  // empty: every method
   std::vector<std::string> paths;    // as normalise_pattern() returns them; empty: every path
   bool allow_imdsv1 = false;
+  bool allow_foreign_token = false;
   std::optional<std::chrono::system_clock::time_point> expires;
 };
 
@@ -49,6 +51,7 @@ struct Policy {
   // IMDSv1 by path class: what a request without a session token gets on EC2.
   std::array<Verdict, 6> imdsv1{};
   Imdsv1Exceptions imdsv1_exceptions;
+  TokenBinding token_binding;
   std::shared_ptr<PathCatalogue const> catalogue;
 };
 
@@ -68,6 +71,7 @@ struct PolicyChoices {
   std::optional<Verdict> unattributed;
   std::optional<Verdict> imdsv1;  // for every class
   Imdsv1Exceptions imdsv1_exceptions;
+  TokenBinding token_binding;
 };
 
 // One policy for each mode, built from the same settings, so that switching the mode is a pointer swap.

@@ -12,4 +12,8 @@ namespace imdsgate {
 // there is no cgroup but the root, the user.
 std::string unit_scope(Process const &process);
 
+// The same down to the outermost one: a login session, a system service, a container, or all that a user's own
+// service manager runs.
+std::string session_scope(Process const &process);
+
 }  // namespace imdsgate

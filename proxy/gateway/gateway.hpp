@@ -15,6 +15,7 @@
 #include "gateway/admission.hpp"
 #include "gateway/exec_context.hpp"
 #include "gateway/settings.hpp"
+#include "gateway/token_table.hpp"
 #include "intercept/listener.hpp"
 #include "intercept/local_addresses.hpp"
 #include "report/event_sink.hpp"
@@ -62,6 +63,7 @@ class Gateway {
   UpstreamPool &pool() { return pool_; }
   UpstreamPool const &pool() const { return pool_; }
   DeniedTokens &denied_tokens() { return denied_tokens_; }
+  TokenTable &tokens() { return tokens_; }
   unsigned sessions() const { return admission_.open(); }
   RequestEvent new_event(Flow const &flow, Mode mode) const;  // with its time and id
 
@@ -98,6 +100,7 @@ class Gateway {
   UpstreamPool pool_;
   Admission admission_;
   DeniedTokens denied_tokens_;
+  TokenTable tokens_;
   LocalAddresses local_addresses_;
   std::list<std::function<void()>> open_sessions_;
   bool draining_ = false;

@@ -34,7 +34,8 @@ class Session {
   asio::awaitable<Next> serve_one();
   asio::awaitable<Next> decide_and_act(RequestParser &parser, Gateway::Snapshot snapshot, AttributionResult who);
   Decision decide_on(Policy const &policy, RequestEvent const &event);
-  asio::awaitable<Next> forward_request(RequestParser &parser, RequestEvent &event);
+  asio::awaitable<Next> forward_request(RequestParser &parser, RequestEvent &event, Policy const &policy);
+  std::optional<AnswerReader> reader_for(RequestEvent const &event, Policy const &policy);
   asio::awaitable<void> answer(RequestEvent const &event, std::string_view reason, std::string const &method);
   asio::awaitable<Next> refuse(RequestParser &parser, Reason reason, std::string detail = {});
   void over_the_users_limit();
@@ -141,7 +142,7 @@ asio::awaitable<Session::Next> Session::decide_and_act(RequestParser &parser, Ga
   Next next = Next::none;
   switch (event.action) {
     case Action::forward:
-      next = co_await forward_request(parser, event);
+      next = co_await forward_request(parser, event, *snapshot.policy);
       break;
     case Action::block: {
       event.status = event.decision.block_status;
@@ -183,10 +184,25 @@ Decision Session::decide_on(Policy const &policy, RequestEvent const &event) {
   if (event.attribution && event.request->imds_version == ImdsVersion::v1) {
     access.denied_token = gateway_.denied_tokens().find(*event.attribution, started_);
   }
+  std::vector<TokenMinters> tokens;
+  if (policy.token_binding.verdict && event.request->imds_version == ImdsVersion::v2) {
+    for (auto const token : session_tokens(*event.raw)) tokens.push_back(gateway_.tokens().find(token, started_));
+  }
+  access.tokens = tokens;
   return decide(policy, access);
 }
 
-asio::awaitable<Session::Next> Session::forward_request(RequestParser &parser, RequestEvent &event) {
+// Of the answer that gives out a session token, the token: whose it is counts when it is used.
+std::optional<AnswerReader> Session::reader_for(RequestEvent const &event, Policy const &policy) {
+  if (!event.request->token_request || !policy.token_binding.verdict) return std::nullopt;
+  if (!event.attribution || event.attribution->holders.empty()) return std::nullopt;
+  return TokenReader([this, &event](std::string_view token, std::chrono::seconds ttl) {
+    auto minters = std::make_shared<std::vector<LineagePtr> const>(event.attribution->holders);
+    gateway_.tokens().learn(token, std::move(minters), ttl, Clock::now());
+  });
+}
+
+asio::awaitable<Session::Next> Session::forward_request(RequestParser &parser, RequestEvent &event, Policy const &policy) {
   // An alert about a long poll is told early, once, and again with its status at the end.
   auto const answering = std::make_shared<RequestEvent *>(&event);
   asio::steady_timer early(client_.socket().get_executor(), kPartialAlertAfter);
@@ -200,8 +216,10 @@ asio::awaitable<Session::Next> Session::forward_request(RequestParser &parser, R
   }
   auto const &method = event.request->method;
   bool const may_share = parser.is_done() && (method == "GET" || method == "HEAD" || event.request->token_request);
+  auto reader = reader_for(event, policy);
   ForwardOptions const options{flow_.original, gateway_.idle_timeout(),
-                               response_timeout(*event.request, gateway_.idle_timeout()), may_share};
+                               response_timeout(*event.request, gateway_.idle_timeout()), may_share,
+                               reader ? &*reader : nullptr};
   auto const &alive = gateway_.parts().client_alive;
   ClientAlive const still_there = [this, &alive] { return alive(flow_); };
   auto const result = co_await forward(client_, parser, gateway_.pool(), options, still_there);

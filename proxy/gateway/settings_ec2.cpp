@@ -10,8 +10,6 @@ using yaml::Map;
 using yaml::Reader;
 using yaml::Value;
 
-constexpr std::string_view kLater = " is not available in this version";
-
 // Absolute and without what a path of /proc/PID/exe never has, or it would match nothing.
 std::optional<std::string> read_executable(Reader &reader, Value const &value) {
   auto text = reader.text(value);
@@ -46,6 +44,40 @@ void read_imdsv1(SettingsReader &self, Value const &value) {
   }
   map.finish();
 }
+bool is_unit(std::string_view name) {
+  return name.find('/') == name.npos && (name.ends_with(".service") || name.ends_with(".scope"));
+}
+
+// A list of groups, each of units and executables that may use each other's tokens.
+void read_share(Reader &reader, Value const &value, TokenBinding &binding) {
+  for (auto const &group : reader.list(value).value_or(std::vector<Value>{})) {
+    auto const members = reader.list(group);
+    if (!members) continue;
+    if (members->size() < 2) reader.error(group, "needs two members at least: nobody to share with");
+    binding.share.emplace_back();
+    for (auto const &member : *members) {
+      auto const text = reader.text(member);
+      if (!text) continue;
+      if (!text->starts_with('/') && !is_unit(*text)) {
+        reader.error(member, "expected a unit (name.service, name.scope) or the absolute path of an executable, found " + *text);
+      } else if (text->starts_with('/') ? read_executable(reader, member).has_value() : true) {
+        binding.share.back().push_back(*text);
+      }
+    }
+  }
+}
+
+void read_token_binding(SettingsReader &self, Map &map) {
+  auto &binding = self.configuration.choices.token_binding;
+  self.choose(map, "token_binding", kTokenBindings, binding.verdict);
+  self.choose(map, "scope", kTokenScopes, binding.scope);
+  auto const share = map.find("share");
+  if (share) read_share(self.reader, *share, binding);
+  if (binding.verdict) return;
+  for (auto const &unused : {map.find("scope"), share}) {
+    if (unused) self.reader.warning(*unused, "has no effect: ec2.token_binding is off");
+  }
+}
 }  // namespace
 
 void SettingsReader::read_ec2(Map &root) {
@@ -53,11 +85,7 @@ void SettingsReader::read_ec2(Map &root) {
   if (!value) return;
   Map map(reader, *value);
   if (auto const imdsv1 = map.find("imdsv1")) read_imdsv1(*this, *imdsv1);
-  if (auto const binding = map.find("token_binding")) {
-    auto const off = reader.choice<bool>(*binding, {{"off", true}, {"alert", false}, {"block", false}});
-    if (off && !*off) reader.error(*binding, binding->node.Scalar() + std::string(kLater));
-  }
-  if (auto const scope = map.find("scope")) reader.error(*scope, "token binding" + std::string(kLater));
+  read_token_binding(*this, map);
   map.finish();
 }
 

@@ -114,6 +114,9 @@ struct EntryReader {
     if (auto const value = map.find("imdsv1")) {
       entry.allow_imdsv1 = reader.choice<bool>(*value, {{"allow", true}}).value_or(false);
     }
+    if (auto const value = map.find("token_binding")) {
+      entry.allow_foreign_token = reader.choice<bool>(*value, {{"allow", true}}).value_or(false);
+    }
   }
 
   PolicyEntry read(Value const &value) {

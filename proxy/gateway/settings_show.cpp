@@ -74,6 +74,7 @@ void show_entries(YAML::Emitter &out, char const *key, std::vector<PolicyEntry> 
     if (!entry.methods.empty()) strings(out, "methods", entry.methods);
     if (!entry.paths.empty()) strings(out, "paths", entry.paths);
     if (entry.allow_imdsv1) bare(out, "imdsv1", "allow");
+    if (entry.allow_foreign_token) bare(out, "token_binding", "allow");
     if (entry.expires) bare(out, "expires", rfc3339(*entry.expires));
     out << EndMap;
   }
@@ -140,7 +141,18 @@ void show_imdsv1(YAML::Emitter &out, PolicyChoices const &choices) {
 void show_ec2(YAML::Emitter &out, PolicyChoices const &choices) {
   out << Key << "ec2" << YAML::Value << YAML::Block << BeginMap;
   show_imdsv1(out, choices);
-  bare(out, "token_binding", "off");
+  auto const &binding = choices.token_binding;
+  bare(out, "token_binding", word_for(kTokenBindings, binding.verdict));
+  if (binding.verdict) {
+    bare(out, "scope", word_for(kTokenScopes, binding.scope));
+    out << Key << "share" << YAML::Value << BeginSeq;
+    for (auto const &group : binding.share) {
+      out << YAML::Flow << BeginSeq;
+      for (auto const &member : group) out << YAML::DoubleQuoted << member;
+      out << EndSeq;
+    }
+    out << EndSeq;
+  }
   out << EndMap;
 }
 

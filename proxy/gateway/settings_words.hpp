@@ -25,6 +25,10 @@ inline const Words<AttributionChoice> kAttributionChoices = {{"auto", Attributio
                                                              {"sock_diag", AttributionChoice::sock_diag}};
 inline const Words<std::optional<Verdict>> kVerdicts = {
     {"auto", std::nullopt}, {"allow", Verdict::allow}, {"alert", Verdict::alert}, {"block", Verdict::block}};
+inline const Words<std::optional<Verdict>> kTokenBindings = {
+    {"off", std::nullopt}, {"alert", Verdict::alert}, {"block", Verdict::block}};
+inline const Words<TokenScope> kTokenScopes = {
+    {"unit", TokenScope::unit}, {"session", TokenScope::session}, {"process", TokenScope::process}};
 inline const Words<SinkSettings::Type> kSinkTypes = {{"file", SinkSettings::Type::file},
                                                      {"journald", SinkSettings::Type::journald},
                                                      {"syslog", SinkSettings::Type::syslog},

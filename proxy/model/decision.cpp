@@ -27,4 +27,14 @@ std::string_view to_string(Action action) {
   __builtin_unreachable();
 }
 
+std::string_view to_string(TokenUse::Kind kind) {
+  switch (kind) {
+    case TokenUse::Kind::own: return "own";
+    case TokenUse::Kind::shared: return "shared";
+    case TokenUse::Kind::foreign: return "foreign";
+    case TokenUse::Kind::unknown: return "unknown";
+  }
+  __builtin_unreachable();
+}
+
 }  // namespace imdsgate

@@ -49,12 +49,26 @@ struct Finding {
   SequenceMatchPtr sequence;  // of a rule that is one
 };
 
+// Whose session token came with a request.
+struct TokenUse {
+  enum class Kind {
+    own,      // given to the same unit, session or process, as ec2.scope says
+    shared,   // to another that `ec2.share` says it shares with
+    foreign,  // to another
+    unknown,  // not through this gateway since it started, or none that is still good
+  };
+  Kind kind = Kind::unknown;
+  LineagePtr minter;  // whom a foreign or shared one was given to
+};
+std::string_view to_string(TokenUse::Kind);
+
 struct Decision {
   Verdict verdict = Verdict::allow;
   std::vector<Finding> findings;     // the one that decided first
   std::optional<std::string> grant;  // the allow entry that applied
   std::size_t requester = 0;         // which holder the event names: the one with the strictest finding
   int block_status = 403;            // 400 for an ambiguous target
+  std::optional<TokenUse> token;     // nullopt: none came, or ec2.token_binding is off
 };
 
 // What may be missing of the execs within a sequence rule's reach, when no match was found: then it is not
@@ -65,6 +79,9 @@ enum class MissingExecs {
            // begun
   lost,    // exec events were lost
 };
+
+// The holders of the connection on which a session token was given out.
+using TokenMinters = std::shared_ptr<std::vector<LineagePtr> const>;
 
 // What decide() is asked. Borrowed for the call.
 struct AccessRequest {
@@ -79,6 +96,8 @@ struct AccessRequest {
   MissingExecs missing_execs = MissingExecs::none;
   // EC2, a request without a session token: the holder that was denied one lately (decide/denied_tokens.hpp).
   std::optional<std::size_t> denied_token = {};
+  // EC2, for each session token in the request: whom it was given to; nullptr: not known.
+  std::span<TokenMinters const> tokens = {};
 };
 
 }  // namespace imdsgate

@@ -53,6 +53,8 @@ constexpr ReasonInfo kReasons[] = {
     {Reason::imdsv1, "imdsv1", 403, "IMDSv1 is not accepted for this path."},
     {Reason::imdsv1_after_denied_token, "imdsv1_after_denied_token", 403,
      "A request without a session token, from whoever was denied one: clients fall back to IMDSv1."},
+    {Reason::token_foreign, "token_foreign", 403,
+     "The session token was given to another unit, session or process."},
     {Reason::unattributed, "unattributed", 403, "Nobody could be named for this request."},
     {Reason::exec_events_lost, "exec_events_lost", 403,
      "Exec events were lost, so whether a sequence rule matches is not known."},

@@ -47,6 +47,7 @@ enum class Reason {
   class_default,
   imdsv1,
   imdsv1_after_denied_token,
+  token_foreign,
   unattributed,
   exec_events_lost,
   exec_unread,

@@ -156,6 +156,21 @@ void write_sequence(JsonWriter &json, RequestEvent const &event) {
   json.end_array();
 }
 
+void write_token_use(JsonWriter &json, TokenUse const &token) {
+  json.key("token").begin_object().member("use", to_string(token.kind));
+  if (token.minter) {
+    auto const &minter = token.minter->process;
+    json.key("minted_by").begin_object().member("pid", minter.id.tgid);
+    if (!minter.entity_id.empty()) json.member("entity_id", minter.entity_id);
+    if (minter.executable) json.member("executable", minter.executable->path);
+    json.key("user").begin_object().member("id", std::to_string(minter.effective_uid)).end_object();
+    if (minter.unit) json.member("unit", *minter.unit);
+    if (!minter.cgroup.empty()) json.member("cgroup", minter.cgroup);
+    json.end_object();
+  }
+  json.end_object();
+}
+
 void write_own_fields(JsonWriter &json, RequestEvent const &event, EventKind kind) {
   json.key("imdsgate").begin_object();
   write_verdict(json, event);
@@ -164,6 +179,7 @@ void write_own_fields(JsonWriter &json, RequestEvent const &event, EventKind kin
     if (event.request->imds_version) json.member("imds_version", to_string(*event.request->imds_version));
     if (event.request->ambiguous) json.member("ambiguous_target", true);
   }
+  if (event.decision.token) write_token_use(json, *event.decision.token);
   if (event.flow.transport == Transport::unix_socket) json.member("listener", "unix");
   if (kind == EventKind::alert && !event.id.empty()) json.member("request_event_id", event.id);
   write_attribution(json, event);

@@ -218,6 +218,9 @@ std::string Metrics::render() const {
   sample(out, "imdsgate_reloads_total", {{"result", "loaded"}}, reloads_[1]);
   head(out, "imdsgate_connections", "gauge", "Client connections open now.");
   sample(out, "imdsgate_connections", {}, connections_);
+  head(out, "imdsgate_tokens", "gauge", "Session tokens of which it is known whom they were given to.");
+  sample(out, "imdsgate_tokens", {}, tokens_[0]);
+  counter(out, "imdsgate_tokens_refused_total", "Session tokens that are unknown because there was no room.", tokens_[1]);
   head(out, "imdsgate_mode", "gauge", "1 for the mode that is on.");
   if (mode_) {
     sample(out, "imdsgate_mode", {{"mode", "audit"}}, *mode_ == Mode::audit ? 1 : 0);

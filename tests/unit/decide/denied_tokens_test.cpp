@@ -68,6 +68,16 @@ TEST(DeniedTokens, AreBoundedAndTheOldestGoes) {
   EXPECT_TRUE(tokens.find(asks("4000", "/"), kNow + DeniedTokens::kProcessFor + seconds(10)));
 }
 
+TEST(SessionScope, IsTheOutermost) {
+  Process process;
+  process.cgroup = "/user.slice/user-1001.slice/user@1001.service/app.slice/vte.scope";
+  EXPECT_EQ(session_scope(process), "/user.slice/user-1001.slice/user@1001.service");
+  process.cgroup = "/system.slice/web.service/worker.scope";
+  EXPECT_EQ(session_scope(process), "/system.slice/web.service");
+  process.cgroup = "/lab/client";
+  EXPECT_EQ(session_scope(process), "/lab/client");
+}
+
 TEST(UnitScope, IsTheInnermostUnitOrContainer) {
   auto const scope = [](std::string cgroup, std::optional<std::string> container = std::nullopt) {
     Process process;

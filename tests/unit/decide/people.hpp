@@ -131,9 +131,11 @@ inline std::vector<PolicyEntry> known_grants() {
       entry("by-args", R"(process.command_line : "*fetch*")"),
       entry("no-container", "container.id == null"),
       entry("container", R"(container.id == "c1")"),
+      entry("agent-shared", is_agent, methods, paths),
   };
   entries[1].expires = std::chrono::system_clock::time_point(std::chrono::seconds(1'700'000'000));
   entries[2].allow_imdsv1 = true;
+  entries.back().allow_foreign_token = true;
   return entries;
 }
 
@@ -183,6 +185,11 @@ inline void apply_word(PolicyChoices &choices, std::string const &word) {
     return;
   }
   if (word.starts_with("v1-except=")) return choices.imdsv1_exceptions.except.push_back(word.substr(10));
+  if (word.starts_with("share=")) {
+    auto const comma = word.find(',');
+    return choices.token_binding.share.push_back({word.substr(6, comma - 6), word.substr(comma + 1)});
+  }
+  if (word == "scope=process") return void(choices.token_binding.scope = TokenScope::process);
   auto const equals = word.find('=');
   ASSERT_NE(equals, std::string::npos) << word;
   auto const key = word.substr(0, equals);
@@ -191,6 +198,8 @@ inline void apply_word(PolicyChoices &choices, std::string const &word) {
     choices.unattributed = value;
   else if (key == "imdsv1")
     choices.imdsv1 = value;
+  else if (key == "binding")
+    choices.token_binding.verdict = value;
   else if (key == "credentials")
     choices.classes[index(PathClass::credentials)] = value;
   else if (key == "userdata")
@@ -206,13 +215,32 @@ inline PolicyChoices choices_of(std::vector<std::string> const &words) {
   return choices;
 }
 
+// The same person in another unit with `@unit`, and as another process.
+inline LineagePtr person_in(std::string const &who) {
+  auto const at = who.find('@');
+  if (at == who.npos) return person(who);
+  Lineage moved = *person(who.substr(0, at));
+  moved.process.entity_id = "e-" + who;
+  moved.process.unit = who.substr(at + 1);
+  moved.process.unit_proven = true;
+  moved.process.cgroup = "/system.slice/" + *moved.process.unit;
+  return std::make_shared<Lineage const>(std::move(moved));
+}
+
+inline TokenMinters minted_for(std::string const &who) {
+  if (who == "unknown") return nullptr;
+  return std::make_shared<std::vector<LineagePtr> const>(1, person_in(who));
+}
+
 // An access and all that it borrows.
 struct Case {
   MetadataRequest request;
   std::optional<Attribution> attribution;
   std::optional<Reason> unattributed;
   bool denied_token = false;  // its token request was blocked just before
+  std::optional<TokenMinters> token;
 
+  // version: also v2:who for a token that was given to him, v2:unknown for one of which that is not known
   // who: names joined by +, or nobody, or doubted (named, but not for sure)
   Case(std::string const &who, std::string const &method, std::string const &target,
        std::string const &version) {
@@ -220,6 +248,7 @@ struct Case {
     denied_token = version == "v1-denied";
     if (!version.starts_with("v1")) fields.push_back({"X-aws-ec2-metadata-token", "AQ=="});
     request = canonicalize(policy_for(Provider::ec2), raw_request(method, target, fields)).value();
+    if (version.starts_with("v2:")) token.emplace(minted_for(version.substr(3)));
     if (version == "-") request.imds_version.reset();
     if (who == "nobody" || who == "doubted") unattributed = Reason::holder_uncertain;
     if (who == "nobody") return;
@@ -227,7 +256,7 @@ struct Case {
     for (std::size_t at = 0; at < who.size();) {
       auto const end = std::min(who.find('+', at), who.size());
       auto const name = who.substr(at, end - at);
-      attribution->holders.push_back(person(name == "doubted" ? "agent" : name));
+      attribution->holders.push_back(person_in(name == "doubted" ? "agent" : name));
       at = end + 1;
     }
   }
@@ -241,6 +270,7 @@ struct Case {
     if (attribution) sequences = rules.connected({{}, access.now}, *attribution, access.endpoint);
     access.sequences = sequences;
     if (denied_token) access.denied_token = 0;
+    if (token) access.tokens = std::span(&*token, 1);
     return decide(policy, access);
   }
 };

@@ -180,9 +180,27 @@ TEST_F(SettingsTest, ReadImdsv1WithItsExceptions) {
               Contains(HasSubstr("1:44: warning: ec2.imdsv1.block_from: changes nothing")));
 }
 
+constexpr char const *kBinding =
+    "ec2: {token_binding: block, scope: session, share: [[a.service, /usr/bin/b], [c.scope, d.service]]}\n"
+    "allow: [{name: a, when: 'user.id == \"0\"', token_binding: allow}]\n";
+
+TEST_F(SettingsTest, ReadTokenBinding) {
+  auto const configuration = load(kBinding);
+  for (auto const &problem : problems(configuration)) ADD_FAILURE() << problem;
+  auto const &policy = *configuration.policies.audit;
+  EXPECT_EQ(policy.token_binding.verdict, Verdict::block);
+  EXPECT_EQ(policy.token_binding.scope, TokenScope::session);
+  ASSERT_EQ(policy.token_binding.share.size(), 2u);
+  EXPECT_EQ(policy.token_binding.share[0], (std::vector<std::string>{"a.service", "/usr/bin/b"}));
+  EXPECT_TRUE(policy.allow.at(0).allow_foreign_token);
+  EXPECT_EQ(load("").choices.token_binding.verdict, std::nullopt);
+  EXPECT_EQ(load("ec2: {token_binding: alert}\n").choices.token_binding.scope, TokenScope::unit);
+  EXPECT_THAT(problems(load("ec2: {scope: unit}\n")), Contains(HasSubstr("1:14: warning: ec2.scope: has no effect")));
+}
+
 TEST_F(SettingsTest, AreShownSoThatTheyCanBeReadAgain) {
   write("rules/a.yaml", kRule);
-  for (auto const *text : {"", kEverything, kImdsv1, "rules: []\nsinks: []\n", "control: {socket: \"a: b # c\"}"}) {
+  for (auto const *text : {"", kEverything, kImdsv1, kBinding, "rules: []\nsinks: []\n", "control: {socket: \"a: b # c\"}"}) {
     auto const first = load(text);
     ASSERT_TRUE(first.ok()) << text;
     auto const shown = show(first);
@@ -279,10 +297,16 @@ INSTANTIATE_TEST_SUITE_P(
         Mistake{"unattributed: deny\n", "1:15: unattributed: expected one of auto, allow, alert, block"},
         Mistake{"classes: {credential: block}\n", "1:11: unknown key 'classes.credential'; did you mean"},
         Mistake{"classes: {credentials: deny}\n", "1:24: classes.credentials: expected one of"},
-        Mistake{"ec2: {token_binding: alert}\n",
-                "1:22: ec2.token_binding: alert is not available in this version"},
         Mistake{"ec2: {token_binding: on}\n", "1:22: ec2.token_binding: expected one of off, alert, block"},
-        Mistake{"ec2: {scope: unit}\n", "1:14: ec2.scope: token binding is not available in this version"},
+        Mistake{"ec2: {scope: host}\n", "1:14: ec2.scope: expected one of unit, session, process"},
+        Mistake{"ec2: {token_binding: alert, share: [a.service, b.service]}\n",
+                "1:37: ec2.share[0]: expected a list"},
+        Mistake{"ec2: {token_binding: alert, share: [[a.service]]}\n",
+                "1:37: ec2.share[0]: needs two members at least"},
+        Mistake{"ec2: {token_binding: alert, share: [[a.service, web]]}\n",
+                "1:49: ec2.share[0][1]: expected a unit (name.service, name.scope) or the absolute path"},
+        Mistake{"ec2: {token_binding: alert, share: [[a.service, /bin/../x]]}\n",
+                "1:49: ec2.share[0][1]: expected the absolute path of an executable"},
         Mistake{"ec2: {imdsv1: {default: deny}}\n", "1:25: ec2.imdsv1.default: expected one of auto, allow"},
         Mistake{"ec2: {imdsv1: [alert]}\n", "1:15: ec2.imdsv1: expected one of auto, allow, alert, block"},
         Mistake{"ec2: {imdsv1: {block_from: 2027}}\n", "1:28: ec2.imdsv1.block_from: expected"},

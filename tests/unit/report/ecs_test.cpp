@@ -38,6 +38,19 @@ std::map<std::string, std::string> fields(RequestEvent const &event, EventKind k
 }
 
 // interfaces §4: names are API. The whole of a plain event, field by field.
+TEST(Ecs, SayWhoseSessionTokenItWas) {
+  auto event = testing::sample_event();
+  event.decision.token = TokenUse{TokenUse::Kind::own, nullptr};
+  auto line = boost::json::parse(to_ecs(event, testing::sample_host(), EventKind::event));
+  EXPECT_EQ(testing::at(line, "imdsgate.token.use"), "own");
+  EXPECT_TRUE(testing::at(line, "imdsgate.token.minted_by").is_null());
+  event.decision.token = TokenUse{TokenUse::Kind::foreign, testing::sample_lineage()};
+  line = boost::json::parse(to_ecs(event, testing::sample_host(), EventKind::alert));
+  EXPECT_EQ(testing::at(line, "imdsgate.token.use"), "foreign");
+  EXPECT_EQ(testing::at(line, "imdsgate.token.minted_by.pid"), 4711);
+  EXPECT_EQ(testing::at(line, "imdsgate.token.minted_by.user.id"), "33");
+}
+
 TEST(Ecs, RequestEventFields) {
   std::map<std::string, std::string> const expected{
       {"@timestamp", R"("2025-11-24T16:00:00.123Z")"},

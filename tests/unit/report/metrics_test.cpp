@@ -65,6 +65,7 @@ TEST(Metrics, NamesAndLabels) {
   metrics.count_firewall_drift();
   metrics.count_prober_replaced();
   metrics.set_connections(5);
+  metrics.set_tokens(9, 4);
   metrics.count_reload(true);
   metrics.count_reload(false);
   metrics.count_event(Metrics::EventKindLabel::alert);
@@ -85,6 +86,8 @@ TEST(Metrics, NamesAndLabels) {
       {"imdsgate_firewall_drift_total", 1},
       {"imdsgate_prober_replaced_total", 1},
       {"imdsgate_connections", 5},
+      {"imdsgate_tokens", 9},
+      {"imdsgate_tokens_refused_total", 4},
       {R"(imdsgate_reloads_total{result="loaded"})", 1},
       {R"(imdsgate_reloads_total{result="failed"})", 1},
       {R"(imdsgate_events_total{kind="alert"})", 1},

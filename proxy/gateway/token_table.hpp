@@ -1,0 +1,55 @@
+// Whom EC2's session tokens were given to, as their answers went by. A token is kept as a keyed hash alone
+// (BLAKE2b, with a key drawn at the start), so that nothing here can be used as one. Used on the loop only.
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <set>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+
+#include "model/decision.hpp"
+
+namespace imdsgate {
+
+class TokenTable {
+ public:
+  using Time = std::chrono::steady_clock::time_point;
+  static constexpr std::size_t kMost = 8192;
+  static constexpr std::size_t kMostOfOneUnit = 1024;  // beyond, the one of its own that ends first goes
+
+  TokenTable();  // throws std::runtime_error when the system has no random numbers
+
+  // `minters` is not empty. Refused and counted when the table is full of tokens that are still good.
+  void learn(std::string_view token, TokenMinters minters, std::chrono::seconds ttl, Time now);
+  TokenMinters find(std::string_view token, Time now) const;  // nullptr: not known, or no longer good
+
+  std::size_t size() const { return entries_.size(); }
+  std::uint64_t refused() const { return refused_; }  // tokens that are unknown because there was no room
+
+ private:
+  using Digest = std::array<unsigned char, 16>;
+  struct FirstBytes {  // of a keyed hash: as good as any other
+    std::size_t operator()(Digest const &digest) const;
+  };
+  using Ends = std::set<std::pair<Time, Digest>>;
+  struct Entry {
+    TokenMinters minters;
+    Time end;
+    std::string unit;
+  };
+
+  Digest digest(std::string_view token) const;
+  void remove(Digest const &digest);
+
+  std::array<unsigned char, 32> key_;
+  std::unordered_map<Digest, Entry, FirstBytes> entries_;
+  Ends ends_;
+  std::map<std::string, Ends> units_;
+  std::uint64_t refused_ = 0;
+};
+
+}  // namespace imdsgate
