@@ -9,6 +9,8 @@
 #include <string_view>
 #include <variant>
 
+#include "act/credential_reader.hpp"
+
 namespace imdsgate {
 
 // The session token in EC2's answer to PUT /latest/api/token. Told before the client has it, so that nobody can
@@ -21,7 +23,8 @@ class TokenReader {
   void begin(int status);  // of each response: an interim one may come first, or one be asked for again
   void field(std::string_view name, std::string_view value);
   void body(std::string_view bytes);
-  void end();  // the answer is complete
+  void sent() {}  // what there was of the body has gone on
+  void end();     // the answer is complete
 
  private:
   static constexpr std::size_t kLongest = 1024;
@@ -31,6 +34,6 @@ class TokenReader {
   std::string token_;
 };
 
-using AnswerReader = std::variant<TokenReader>;
+using AnswerReader = std::variant<TokenReader, CredentialReader>;
 
 }  // namespace imdsgate

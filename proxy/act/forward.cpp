@@ -216,6 +216,7 @@ asio::awaitable<void> Exchange::download() {
     if (!framing->is_header_done()) continue;
     bool const relayed = co_await relay(*framing, bytes.substr(0, parsed));
     if (!relayed) co_return;
+    if (options_.reader) std::visit([](auto &reader) { reader.sent(); }, *options_.reader);
     upstream_->consume(std::exchange(parsed, 0));
     if (!framing->is_done()) continue;
     if (framing->status() / 100 == 1) {

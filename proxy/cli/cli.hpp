@@ -14,6 +14,7 @@ void add_check(CLI::App &app, int &exit_code);
 void add_intercept(CLI::App &app, int &exit_code);
 void add_control(CLI::App &app, int &exit_code);  // status, mode, reload
 void add_replay(CLI::App &app, int &exit_code);
+void add_who(CLI::App &app, int &exit_code);
 void add_prober(CLI::App &app, int &exit_code);   // hidden: the gateway starts it
 
 }  // namespace imdsgate

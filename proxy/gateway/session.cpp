@@ -35,7 +35,7 @@ class Session {
   asio::awaitable<Next> decide_and_act(RequestParser &parser, Gateway::Snapshot snapshot, AttributionResult who);
   Decision decide_on(Policy const &policy, RequestEvent const &event);
   asio::awaitable<Next> forward_request(RequestParser &parser, RequestEvent &event, Policy const &policy);
-  std::optional<AnswerReader> reader_for(RequestEvent const &event, Policy const &policy);
+  std::unique_ptr<AnswerReader> reader_for(RequestEvent const &event, Policy const &policy);
   asio::awaitable<void> answer(RequestEvent const &event, std::string_view reason, std::string const &method);
   asio::awaitable<Next> refuse(RequestParser &parser, Reason reason, std::string detail = {});
   void over_the_users_limit();
@@ -192,14 +192,18 @@ Decision Session::decide_on(Policy const &policy, RequestEvent const &event) {
   return decide(policy, access);
 }
 
-// Of the answer that gives out a session token, the token: whose it is counts when it is used.
-std::optional<AnswerReader> Session::reader_for(RequestEvent const &event, Policy const &policy) {
-  if (!event.request->token_request || !policy.token_binding.verdict) return std::nullopt;
-  if (!event.attribution || event.attribution->holders.empty()) return std::nullopt;
-  return TokenReader([this, &event](std::string_view token, std::chrono::seconds ttl) {
+// Of the answer that gives out a session token, the token: whose it is counts when it is used. Of one that gives out
+// credentials, which they are. Of all others nothing.
+std::unique_ptr<AnswerReader> Session::reader_for(RequestEvent const &event, Policy const &policy) {
+  if (event.request->path_class == PathClass::credentials) {
+    return std::make_unique<AnswerReader>(std::in_place_type<CredentialReader>);
+  }
+  if (!event.request->token_request || !policy.token_binding.verdict) return nullptr;
+  if (!event.attribution || event.attribution->holders.empty()) return nullptr;
+  return std::make_unique<AnswerReader>(TokenReader([this, &event](std::string_view token, std::chrono::seconds ttl) {
     auto minters = std::make_shared<std::vector<LineagePtr> const>(event.attribution->holders);
     gateway_.tokens().learn(token, std::move(minters), ttl, Clock::now());
-  });
+  }));
 }
 
 asio::awaitable<Session::Next> Session::forward_request(RequestParser &parser, RequestEvent &event, Policy const &policy) {
@@ -216,10 +220,10 @@ asio::awaitable<Session::Next> Session::forward_request(RequestParser &parser, R
   }
   auto const &method = event.request->method;
   bool const may_share = parser.is_done() && (method == "GET" || method == "HEAD" || event.request->token_request);
-  auto reader = reader_for(event, policy);
+  auto const reader = reader_for(event, policy);
   ForwardOptions const options{flow_.original, gateway_.idle_timeout(),
                                response_timeout(*event.request, gateway_.idle_timeout()), may_share,
-                               reader ? &*reader : nullptr};
+                               reader.get()};
   auto const &alive = gateway_.parts().client_alive;
   ClientAlive const still_there = [this, &alive] { return alive(flow_); };
   auto const result = co_await forward(client_, parser, gateway_.pool(), options, still_there);
@@ -228,6 +232,9 @@ asio::awaitable<Session::Next> Session::forward_request(RequestParser &parser, R
   event.status = result.status;
   event.request_body_bytes = result.request_body_bytes;
   event.response_body_bytes = result.response_body_bytes;
+  if (auto *ledger = reader ? std::get_if<CredentialReader>(reader.get()) : nullptr) {
+    event.credential = ledger->credential(*event.request, event.time);
+  }
   event.failure = result.failure;
   if (!result.detail.empty()) event.failure_detail = result.detail;
   if (result.reused) gateway_.parts().metrics.count_upstream_reused();

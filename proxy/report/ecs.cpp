@@ -171,6 +171,22 @@ void write_token_use(JsonWriter &json, TokenUse const &token) {
   json.end_object();
 }
 
+void write_credential(JsonWriter &json, Credential const &credential) {
+  auto const member = [&](std::string_view name, std::optional<std::string> const &value) {
+    if (value) json.member(name, *value);
+  };
+  json.key("credential").begin_object();
+  member("access_key_id", credential.access_key_id);
+  member("role_arn", credential.role_arn);
+  member("service_account", credential.service_account);
+  member("client_id", credential.client_id);
+  member("resource", credential.resource);
+  member("type", credential.type);
+  member("expiration", credential.expiration);
+  if (credential.unreadable) json.member("unreadable", true);
+  json.end_object();
+}
+
 void write_own_fields(JsonWriter &json, RequestEvent const &event, EventKind kind) {
   json.key("imdsgate").begin_object();
   write_verdict(json, event);
@@ -179,6 +195,7 @@ void write_own_fields(JsonWriter &json, RequestEvent const &event, EventKind kin
     if (event.request->imds_version) json.member("imds_version", to_string(*event.request->imds_version));
     if (event.request->ambiguous) json.member("ambiguous_target", true);
   }
+  if (event.credential) write_credential(json, *event.credential);
   if (event.decision.token) write_token_use(json, *event.decision.token);
   if (event.flow.transport == Transport::unix_socket) json.member("listener", "unix");
   if (kind == EventKind::alert && !event.id.empty()) json.member("request_event_id", event.id);

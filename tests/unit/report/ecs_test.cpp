@@ -38,6 +38,24 @@ std::map<std::string, std::string> fields(RequestEvent const &event, EventKind k
 }
 
 // interfaces §4: names are API. The whole of a plain event, field by field.
+TEST(Ecs, CarryTheCredentialThatWasHandedOut) {
+  auto event = testing::sample_event();
+  Credential credential;
+  credential.access_key_id = "ASIAIOSFODNN7EXAMPLE";
+  credential.expiration = "2026-11-24T18:00:00Z";
+  event.credential = std::make_shared<Credential const>(credential);
+  for (auto const kind : {EventKind::event, EventKind::alert}) {
+    auto const line = boost::json::parse(to_ecs(event, testing::sample_host(), kind));
+    EXPECT_EQ(testing::at(line, "imdsgate.credential"),
+              (boost::json::object{{"access_key_id", "ASIAIOSFODNN7EXAMPLE"}, {"expiration", "2026-11-24T18:00:00Z"}}));
+  }
+  credential = {};
+  credential.unreadable = true;
+  event.credential = std::make_shared<Credential const>(credential);
+  auto const line = boost::json::parse(to_ecs(event, testing::sample_host(), EventKind::event));
+  EXPECT_EQ(testing::at(line, "imdsgate.credential"), (boost::json::object{{"unreadable", true}}));
+}
+
 TEST(Ecs, SayWhoseSessionTokenItWas) {
   auto event = testing::sample_event();
   event.decision.token = TokenUse{TokenUse::Kind::own, nullptr};

@@ -1,0 +1,164 @@
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <boost/json.hpp>
+#include <cstring>
+#include <filesystem>
+#include <iostream>
+#include <memory>
+#include <set>
+
+#include "cli/cli.hpp"
+#include "cli/configuration.hpp"
+#include "intercept/descriptor.hpp"
+#include "replay/line_reader.hpp"
+
+namespace imdsgate {
+namespace {
+
+namespace fs = std::filesystem;
+namespace json = boost::json;
+
+struct Options {
+  ConfigurationOption configuration;
+  std::string key;
+  std::vector<std::string> files;
+  bool as_json = false;
+};
+
+// As rotation names them, the oldest first: events.2.ndjson, events.1.ndjson, events.ndjson.
+std::vector<std::string> with_rotated(SinkSettings const &sink) {
+  std::vector<std::string> files;
+  fs::path const path(sink.path);
+  for (unsigned number = sink.keep; number > 0; --number) {
+    auto name = path.stem();
+    name += '.' + std::to_string(number);
+    name += path.extension();
+    auto const file = path.parent_path() / name;
+    if (fs::exists(file)) files.push_back(file.string());
+  }
+  if (fs::exists(path)) files.push_back(path.string());
+  return files;
+}
+
+// The text at a dotted path; empty when there is none.
+std::string text_at(json::value const &event, std::string_view dotted) {
+  json::value const *here = &event;
+  while (true) {
+    auto const dot = dotted.find('.');
+    auto const *object = here->if_object();
+    here = object ? object->if_contains(dotted.substr(0, dot)) : nullptr;
+    if (here == nullptr) return {};
+    if (dot == dotted.npos) break;
+    dotted.remove_prefix(dot + 1);
+  }
+  if (auto const *string = here->if_string()) return std::string(*string);
+  return here->is_object() || here->is_array() || here->is_null() ? std::string() : json::serialize(*here);
+}
+
+bool hands_out(json::value const &event, std::string_view key) {
+  for (auto const *field : {"access_key_id", "client_id", "service_account"}) {
+    if (text_at(event, std::string("imdsgate.credential.") + field) == key) return true;
+  }
+  return false;
+}
+
+// One line for people; the events escape what a terminal would act on, and JSON's own escapes are left in place.
+std::string told(json::value const &event) {
+  std::string line = text_at(event, "@timestamp");
+  auto const add = [&](std::string_view label, std::string value) {
+    if (value.empty()) return;
+    auto const quoted = json::serialize(json::string(value));
+    bool const plain = quoted.size() == value.size() + 2 && value.find(' ') == value.npos;
+    line.append(2, ' ').append(label).append(1, '=').append(plain ? value : quoted);
+  };
+  add("process", text_at(event, "process.name"));
+  add("pid", text_at(event, "process.pid"));
+  add("executable", text_at(event, "process.executable"));
+  auto user = text_at(event, "user.name");
+  add("user", user.empty() ? text_at(event, "user.id") : std::move(user));
+  add("unit", text_at(event, "imdsgate.unit"));
+  add("container", text_at(event, "container.id"));
+  auto parent = text_at(event, "process.parent.executable");
+  add("parent", parent.empty() ? text_at(event, "process.parent.name") : std::move(parent));
+  add("path", text_at(event, "url.path"));
+  add("verdict", text_at(event, "imdsgate.verdict"));
+  add("expires", text_at(event, "imdsgate.credential.expiration"));
+  add("host", text_at(event, "host.name"));
+  return line;
+}
+
+class Search {
+ public:
+  explicit Search(Options const &options) : options_(options) {}
+
+  void read(std::string const &file) {
+    Descriptor const descriptor(::open(file.c_str(), O_RDONLY | O_CLOEXEC));
+    if (descriptor.get() < 0) return fail(file + ": " + std::string(std::strerror(errno)));
+    LineReader lines(descriptor.get());
+    for (;;) {
+      auto const line = lines.next();
+      if (!line) return fail(file + ": " + line.error().detail);
+      if (!line.value()) return;
+      consider(line.value()->text);
+    }
+  }
+  int exit_status() const { return failed_ ? 1 : found_ ? 0 : 1; }
+
+ private:
+  void fail(std::string const &text) {
+    std::cerr << "imdsgate: " << text << '\n';
+    failed_ = true;
+  }
+
+  // A request's event and its alert are one hand-out: whichever comes first is told.
+  void consider(std::string_view line) {
+    if (line.find(options_.key) == line.npos) return;
+    boost::system::error_code code;
+    auto const event = json::parse(line, code);
+    if (code || !hands_out(event, options_.key)) return;
+    auto request = text_at(event, "imdsgate.request_event_id");
+    if (request.empty()) request = text_at(event, "event.id");
+    if (!request.empty() && !told_.insert(request).second) return;
+    found_ = true;
+    std::cout << (options_.as_json ? std::string(line) : told(event)) << '\n';
+  }
+
+  Options const &options_;
+  std::set<std::string> told_;
+  bool found_ = false, failed_ = false;
+};
+
+int who(Options const &options) {
+  auto files = options.files;
+  if (files.empty()) {
+    auto const configuration = options.configuration.load(ConfigurationOption::Warnings::leave_out);
+    if (!configuration) return 2;
+    for (auto const &sink : configuration->settings.sinks) {
+      if (sink.type != SinkSettings::Type::file) continue;
+      for (auto &file : with_rotated(sink)) files.push_back(std::move(file));
+    }
+    if (files.empty()) {
+      std::cerr << "imdsgate: no sink of the configuration has written a file; name the files with events\n";
+      return 2;
+    }
+  }
+  Search search(options);
+  for (auto const &file : files) search.read(file);
+  return search.exit_status();
+}
+
+}  // namespace
+
+void add_who(CLI::App &app, int &exit_code) {
+  auto const options = std::make_shared<Options>();
+  auto *command = app.add_subcommand("who", "Who was handed the credential with this key id");
+  options->configuration.add_to(*command);
+  command->add_option("KEY", options->key, "An access key id (ASIA…), a client id or a service account, whole")->required();
+  command->add_option("EVENTS", options->files, "Files with events; default: those of the configuration's file sinks, rotated ones too");
+  command->add_flag("--json", options->as_json, "Print the events as they are");
+  command->footer("Exit status: 0 found, 1 not found or a file could not be read, 2 usage or configuration error.");
+  command->callback([options, &exit_code] { exit_code = who(*options); });
+}
+
+}  // namespace imdsgate

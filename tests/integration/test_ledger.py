@@ -1,0 +1,97 @@
+"""Whose credential is that? The event says, and `imdsgate who` finds it; what passes, passes unchanged."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+
+import pytest
+
+from daemon import BINARY, field, has
+
+BOTO3 = pathlib.Path(__file__).parent / "clients" / "boto3_credentials.py"
+ROLE = "/latest/meta-data/iam/security-credentials/demo-role"
+KEY = "ASIAIOSFODNN7EXAMPLE"
+GCE_TOKEN = "/computeMetadata/v1/instance/service-accounts/default/token"
+AZURE_TOKEN = "/metadata/identity/oauth2/token?api-version=2018-02-01&resource=https://management.azure.com/"
+
+
+def credential(gateway, since: int, path: str) -> dict:
+    event = gateway.wait_event(has(event__kind="event", url__path=path.partition("?")[0]), skip=since)
+    return field(event, "imdsgate.credential")
+
+
+@pytest.fixture(scope="module")
+def ec2(shared_gateway):
+    return shared_gateway("audit", rules=[])
+
+
+def test_a_key_leads_to_the_process_that_took_it(ec2):
+    lab = ec2.lab
+    assert ec2.control("who", KEY).returncode != 0  # nobody has it yet
+    done = lab.run("/usr/bin/python3", BOTO3, user=1001, cgroup="web.service")
+    assert json.loads(done.stdout)["access_key"] == KEY, done.stderr
+    ec2.wait_event(has(imdsgate__credential__access_key_id=KEY))
+    found = ec2.control("who", KEY)
+    assert found.returncode == 0, found.stderr
+    line, = found.stdout.splitlines()
+    assert "process=python3" in line and f"path={ROLE}" in line and "verdict=allow" in line and "user=1001" in line
+    assert "executable=/usr/bin/python3" in line and "parent=" in line
+    event, = map(json.loads, ec2.control("who", "--json", KEY).stdout.splitlines())
+    assert field(event, "imdsgate.credential.type") == "AWS-HMAC"
+    assert field(event, "imdsgate.credential.expiration").endswith("Z")
+    assert ec2.control("who", "ASIAIOSFODNN7").returncode == 1  # a part of it is not it
+
+
+def test_who_reads_the_files_it_is_given_and_the_rotated_ones(ec2, tmp_path):
+    lab = ec2.lab
+    lab.curl(f"http://169.254.169.254{ROLE}")
+    ec2.wait_event(has(imdsgate__credential__access_key_id=KEY, process__name="curl"))
+    copy = tmp_path / "old.ndjson"
+    copy.write_text(ec2.events_path.read_text() + "no event, but it says ASIAIOSFODNN7EXAMPLE\n")
+    found = lab.run(BINARY, "who", KEY, copy)
+    assert found.returncode == 0 and "process=curl" in found.stdout
+    rotated = ec2.events_path.with_name("events.1.ndjson")
+    rotated.write_text(copy.read_text().replace(KEY, "ASIAROTATEDEXAMPLE00"))
+    try:
+        assert ec2.control("who", "ASIAROTATEDEXAMPLE00").returncode == 0
+    finally:
+        rotated.unlink()
+    missing = lab.run(BINARY, "who", KEY, tmp_path / "none.ndjson")
+    assert missing.returncode == 1 and "none.ndjson" in missing.stderr
+
+
+def test_no_secret_goes_with_it(ec2):
+    done = ec2.lab.run("/usr/bin/python3", BOTO3, user=1002)
+    secret = json.loads(done.stdout)["secret_key"]
+    ec2.wait_event(has(imdsgate__credential__access_key_id=KEY, user__id="1002"))
+    assert secret not in ec2.events_path.read_text()
+
+
+def test_an_error_is_no_credential(gateway):
+    audit = gateway("audit", rules=[], service="--provider azure", provider="gce")
+    since = len(audit.events())
+    status, body = audit.lab.curl("-H", "Metadata: true", "http://169.254.169.254" + GCE_TOKEN)
+    assert status == 404 and credential(audit, since, GCE_TOKEN) is None
+
+
+def test_gce(gateway):
+    audit = gateway("audit", rules=[], service="--provider gce", provider="gce")
+    since = len(audit.events())
+    status, body = audit.lab.curl("-H", "Metadata-Flavor: Google", "http://169.254.169.254" + GCE_TOKEN)
+    assert status == 200
+    found = credential(audit, since, GCE_TOKEN)
+    assert (found["service_account"], found["type"]) == ("default", "Bearer")
+    assert found["expiration"].endswith("Z") and "unreadable" not in found
+    assert json.loads(body)["access_token"] not in audit.events_path.read_text()
+
+
+def test_azure(gateway):
+    audit = gateway("audit", rules=[], service="--provider azure", provider="azure")
+    since = len(audit.events())
+    status, body = audit.lab.curl("-H", "Metadata: true", "http://169.254.169.254" + AZURE_TOKEN)
+    assert status == 200
+    answer, found = json.loads(body), credential(audit, since, AZURE_TOKEN)
+    assert (found["client_id"], found["resource"], found["type"]) == (answer["client_id"], answer["resource"], "Bearer")
+    assert answer["access_token"] not in audit.events_path.read_text()
+    assert audit.control("who", answer["client_id"]).returncode == 0
