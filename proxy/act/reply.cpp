@@ -13,6 +13,7 @@ std::string_view reason_phrase(int status) {
     case 408: return "Request Timeout";
     case 413: return "Content Too Large";
     case 417: return "Expectation Failed";
+    case 429: return "Too Many Requests";
     case 431: return "Request Header Fields Too Large";
     case 502: return "Bad Gateway";
     case 503: return "Service Unavailable";
@@ -60,7 +61,7 @@ std::string to_http(LocalReply const &reply) {
   out += "\r\nContent-Type: application/json\r\nContent-Length: " + std::to_string(body.size());
   out += "\r\nCache-Control: no-store\r\n";
   if (reply.provider == Provider::gce) out += "Metadata-Flavor: Google\r\n";
-  if (reply.status == 503) out += "Retry-After: 1\r\n";
+  if (reply.status == 429 || reply.status == 503) out += "Retry-After: 1\r\n";
   out += "Connection: close\r\n\r\n";
   if (!reply.head) out += body;
   return out;

@@ -12,7 +12,7 @@ namespace imdsgate {
 
 struct LocalReply {
   Provider provider = Provider::ec2;
-  int status = 403;         // 400, 403, 408, 413, 417, 431, 502, 503 or 504
+  int status = 403;         // 400, 403, 408, 413, 417, 429, 431, 502, 503 or 504
   std::string_view reason;  // the deciding finding's name: a rule's id, a policy entry's or a reason's name
   std::string_view alert;   // event.id of the alert; empty when there is none
   bool head = false;  // the request's method was HEAD: the header alone, Content-Length as if it were GET
@@ -20,8 +20,8 @@ struct LocalReply {
 };
 
 // JSON body {"error", "reason", "alert"}, Connection: close, Server: imdsgate, Date (RFC 9110 §6.6.1), no
-// caching; on GCE also Metadata-Flavor: Google, without which clients conclude that they are not on GCE. 503
-// says when to retry.
+// caching; on GCE also Metadata-Flavor: Google, without which clients conclude that they are not on GCE. 429
+// and 503 say when to retry.
 std::string to_http(LocalReply const &reply);
 
 }  // namespace imdsgate

@@ -171,9 +171,19 @@ void add_token_use(Policy const &policy, AccessRequest const &access, Grant cons
   decision.token = std::move(answer->use);
 }
 
+// Behind all others, so that what is forbidden anyway is not answered with "later".
+void add_rates(AccessRequest const &access, std::size_t holder, Decision &decision) {
+  if (access.over_share) decision.findings.push_back(because(Verdict::alert, Reason::quota_share, holder));
+  if (access.over_rate) {
+    decision.findings.push_back(because(Verdict::block, Reason::limit_requests_per_second, holder));
+  }
+}
+
 void settle(Decision &decision) {
   std::ranges::stable_sort(decision.findings, std::ranges::greater{}, &Finding::verdict);
   if (decision.findings.empty()) return;
+  auto const deciding = decision.findings.front().reason;
+  if (deciding == Reason::limit_requests_per_second) decision.block_status = info(*deciding).status;
   decision.verdict = decision.findings.front().verdict;
   decision.requester = decision.findings.front().holder;
 }
@@ -203,6 +213,7 @@ Decision decide(Policy const &policy, AccessRequest const &access) {
     add_imdsv1(policy, access, suspects, holder, decision);
   }
   add_token_use(policy, access, grant, decision);
+  add_rates(access, holder, decision);
   if (grant.name && !ended) {
     decision.grant = grant.name;
     decision.findings.push_back({Verdict::allow, *grant.name, nullptr, std::nullopt, 0, nullptr});

@@ -267,6 +267,7 @@ void Daemon::say_what_was_lost() {
 void Daemon::refresh_metrics() {
   reporter_->tick();
   metrics_.set_connections(gateway_->sessions());
+  metrics_.set_rates_untracked(gateway_->rates().untracked());
   metrics_.set_tokens(gateway_->tokens().size(), gateway_->tokens().refused());
   metrics_.set_mode(gateway_->mode());
 }

@@ -12,6 +12,7 @@
 #include "attribute/attributor.hpp"
 #include "decide/denied_tokens.hpp"
 #include "decide/policy.hpp"
+#include "decide/request_rates.hpp"
 #include "gateway/admission.hpp"
 #include "gateway/exec_context.hpp"
 #include "gateway/settings.hpp"
@@ -64,6 +65,7 @@ class Gateway {
   UpstreamPool const &pool() const { return pool_; }
   DeniedTokens &denied_tokens() { return denied_tokens_; }
   TokenTable &tokens() { return tokens_; }
+  RequestRates &rates() { return rates_; }
   unsigned sessions() const { return admission_.open(); }
   RequestEvent new_event(Flow const &flow, Mode mode) const;  // with its time and id
 
@@ -101,6 +103,7 @@ class Gateway {
   Admission admission_;
   DeniedTokens denied_tokens_;
   TokenTable tokens_;
+  RequestRates rates_;
   LocalAddresses local_addresses_;
   std::list<std::function<void()>> open_sessions_;
   bool draining_ = false;

@@ -23,6 +23,12 @@ constexpr auto kPartialAlertAfter = std::chrono::seconds(5);  // interfaces §4
 constexpr auto kWithTheConnection = std::chrono::microseconds(300);  // about what accept() itself may be late by
 constexpr auto kLinger = std::chrono::seconds(1);
 
+// Whose quota a request takes; nobody's is one.
+std::string_view entity_of(RequestEvent const &event) {
+  if (!event.attribution || event.attribution->holders.empty()) return {};
+  return event.attribution->holders.front()->process.entity_id;
+}
+
 class Session {
  public:
   Session(Gateway &gateway, Connection client, Flow flow, Admission::Ticket ticket);
@@ -142,6 +148,7 @@ asio::awaitable<Session::Next> Session::decide_and_act(RequestParser &parser, Ga
   Next next = Next::none;
   switch (event.action) {
     case Action::forward:
+      gateway_.rates().count(entity_of(event), started_);
       next = co_await forward_request(parser, event, *snapshot.policy);
       break;
     case Action::block: {
@@ -189,6 +196,10 @@ Decision Session::decide_on(Policy const &policy, RequestEvent const &event) {
     for (auto const token : session_tokens(*event.raw)) tokens.push_back(gateway_.tokens().find(token, started_));
   }
   access.tokens = tokens;
+  auto const share = RequestRates::share(policy.provider);
+  auto const rate = gateway_.rates().look(entity_of(event), share, gateway_.limits().requests_per_second, started_);
+  access.over_share = rate.over_share;
+  access.over_rate = rate.over_rate;
   return decide(policy, access);
 }
 

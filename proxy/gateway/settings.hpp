@@ -35,6 +35,7 @@ struct SinkSettings {
 struct Limits {
   unsigned connections = 1024;
   unsigned connections_per_uid = 256;
+  std::optional<unsigned> requests_per_second;  // of one process
   std::size_t header_bytes = 16u << 10;
   std::uint64_t body_bytes = 1u << 20;
   milliseconds header_timeout{5000};

@@ -247,6 +247,11 @@ void SettingsReader::read_limits(Map &root) {
   Map map(reader, *value);
   read_number(reader, map, "connections", 1, 65536, limits.connections);
   read_number(reader, map, "connections_per_uid", 1, 65536, limits.connections_per_uid);
+  if (auto const rate = map.find("requests_per_second")) {
+    if (auto const number = reader.unsigned_integer(*rate, 1, 100000)) {
+      limits.requests_per_second = static_cast<unsigned>(*number);
+    }
+  }
   read_size(reader, map, "header_bytes", 1u << 10, 1u << 20, limits.header_bytes);
   read_size(reader, map, "body_bytes", 0, std::uint64_t{1} << 30, limits.body_bytes);
   read_duration(reader, map, "header_timeout", milliseconds(100), minutes(10), limits.header_timeout);

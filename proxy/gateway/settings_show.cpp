@@ -183,6 +183,7 @@ void show_limits(YAML::Emitter &out, Limits const &limits) {
   out << Key << "limits" << YAML::Value << YAML::Block << BeginMap;
   number(out, "connections", limits.connections);
   number(out, "connections_per_uid", limits.connections_per_uid);
+  if (limits.requests_per_second) number(out, "requests_per_second", *limits.requests_per_second);
   number(out, "header_bytes", limits.header_bytes);
   number(out, "body_bytes", limits.body_bytes);
   duration(out, "header_timeout", limits.header_timeout);

@@ -67,7 +67,7 @@ struct Decision {
   std::vector<Finding> findings;     // the one that decided first
   std::optional<std::string> grant;  // the allow entry that applied
   std::size_t requester = 0;         // which holder the event names: the one with the strictest finding
-  int block_status = 403;            // 400 for an ambiguous target
+  int block_status = 403;            // 400 for an ambiguous target, 429 for too many requests
   std::optional<TokenUse> token;     // nullopt: none came, or ec2.token_binding is off
 };
 
@@ -98,6 +98,8 @@ struct AccessRequest {
   std::optional<std::size_t> denied_token = {};
   // EC2, for each session token in the request: whom it was given to; nullptr: not known.
   std::span<TokenMinters const> tokens = {};
+  // How often it asks (decide/request_rates.hpp). A share is told of once in a while only.
+  bool over_share = false, over_rate = false;
 };
 
 }  // namespace imdsgate

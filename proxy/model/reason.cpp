@@ -62,6 +62,8 @@ constexpr ReasonInfo kReasons[] = {
      "What a sibling exec'd is not known (it was gone too soon, or exec events had only begun), nor whether "
      "a sequence rule "
      "matches."},
+    {Reason::quota_share, "quota_share", 0,
+     "One process takes more than its part of what the metadata service answers to the whole host."},
     {Reason::not_redirected, "not_redirected", 0, "The connection dialled the listener itself."},
     {Reason::not_local, "not_local", 0, "The connection does not come from this host."},
     {Reason::self_loop, "self_loop", 0, "The gateway's own upstream connection came back to it."},
@@ -69,6 +71,8 @@ constexpr ReasonInfo kReasons[] = {
     {Reason::limit_connections, "limit_connections", 503, "Too many connections are open."},
     {Reason::limit_connections_per_uid, "limit_connections_per_uid", 503,
      "This user has too many connections open."},
+    {Reason::limit_requests_per_second, "limit_requests_per_second", 429,
+     "This process sends more requests a second than it may."},
     {Reason::limit_header_bytes, "limit_header_bytes", 431, "The request header is too long."},
     {Reason::limit_body_bytes, "limit_body_bytes", 413, "The request body is too long."},
     {Reason::header_timeout, "header_timeout", 408, "The request header did not arrive in time."},

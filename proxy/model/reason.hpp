@@ -51,6 +51,7 @@ enum class Reason {
   unattributed,
   exec_events_lost,
   exec_unread,
+  quota_share,
   // the connection
   not_redirected,
   not_local,
@@ -59,6 +60,7 @@ enum class Reason {
   // limits and deadlines
   limit_connections,
   limit_connections_per_uid,
+  limit_requests_per_second,
   limit_header_bytes,
   limit_body_bytes,
   header_timeout,

@@ -58,6 +58,7 @@ TEST(Reply, EveryStatus) {
     std::string_view line, error;
   } const cases[] = {
       {400, "HTTP/1.1 400 Bad Request\r\n", "refused by imdsgate"},
+      {429, "HTTP/1.1 429 Too Many Requests\r\n", "refused by imdsgate"},
       {403, "HTTP/1.1 403 Forbidden\r\n", "blocked by imdsgate"},
       {408, "HTTP/1.1 408 Request Timeout\r\n", "refused by imdsgate"},
       {413, "HTTP/1.1 413 Content Too Large\r\n", "refused by imdsgate"},
@@ -76,7 +77,7 @@ TEST(Reply, EveryStatus) {
     EXPECT_NE(message.find("\r\nConnection: close\r\n"), std::string::npos);
     EXPECT_NE(message.find("\r\nContent-Length: " + std::to_string(body(message).size()) + "\r\n"),
               std::string::npos);
-    EXPECT_EQ(message.find("Retry-After") != std::string::npos, status == 503);
+    EXPECT_EQ(message.find("Retry-After") != std::string::npos, status == 429 || status == 503);
     auto const object = boost::json::parse(body(message)).as_object();
     EXPECT_EQ(object.at("error").as_string(), error);
     EXPECT_FALSE(object.contains("alert"));

@@ -48,6 +48,23 @@ TEST(Decide, AnswersAnAmbiguousTargetWith400AndTheRestWith403) {
   EXPECT_EQ(in_enforce({"agent", "GET", "/latest/user-data", "v2"}, {"deny:userdata"}).block_status, 403);
 }
 
+// Who asks too often is told so; what is forbidden anyway is not answered with "later", and no grant lifts a limit.
+TEST(Decide, HoldsToARateBehindAllElse) {
+  auto const *role = "/latest/meta-data/iam/security-credentials/role";
+  Case granted("agent", "GET", role, "v2"), forbidden("stranger", "GET", role, "v2");
+  granted.over_rate = forbidden.over_rate = true;
+  auto const decision = in_enforce(granted, {"allow:agent"});
+  EXPECT_EQ(told(decision, Mode::enforce), "block/block [limit_requests_per_second agent]");
+  EXPECT_EQ(told(decision, Mode::audit), "block/forward [limit_requests_per_second agent]");
+  EXPECT_EQ(decision.block_status, 429);
+  auto const other = in_enforce(forbidden, {"allow:agent"});
+  EXPECT_EQ(told(other, Mode::enforce), "block/block [class_default limit_requests_per_second]");
+  EXPECT_EQ(other.block_status, 403);
+  granted.over_rate = false;
+  granted.over_share = true;
+  EXPECT_EQ(told(in_enforce(granted, {"allow:agent"}), Mode::enforce), "alert/forward [quota_share agent]");
+}
+
 // Each finding carries a rule or a reason; a grant neither. The rule is there for its alert.
 TEST(Decide, GivesEachFindingItsRuleOrItsReason) {
   auto const decision = in_enforce({"curl", "GET", "/latest/%75ser-data", "v1"}, {"deny:curl"});

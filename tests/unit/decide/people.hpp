@@ -239,6 +239,7 @@ struct Case {
   std::optional<Reason> unattributed;
   bool denied_token = false;  // its token request was blocked just before
   std::optional<TokenMinters> token;
+  bool over_share = false, over_rate = false;
 
   // version: also v2:who for a token that was given to him, v2:unknown for one of which that is not known
   // who: names joined by +, or nobody, or doubted (named, but not for sure)
@@ -270,6 +271,8 @@ struct Case {
     if (attribution) sequences = rules.connected({{}, access.now}, *attribution, access.endpoint);
     access.sequences = sequences;
     if (denied_token) access.denied_token = 0;
+    access.over_share = over_share;
+    access.over_rate = over_rate;
     if (token) access.tokens = std::span(&*token, 1);
     return decide(policy, access);
   }

@@ -129,7 +129,7 @@ sinks:
   - {type: journald, only: alerts}
   - {type: syslog, address: "unix:/dev/other", only: all}
 metrics: {address: "::1", port: 9880}
-limits: {connections: 7, connections_per_uid: 3, header_bytes: 8KiB, body_bytes: 2MiB, header_timeout: 1500ms}
+limits: {connections: 7, connections_per_uid: 3, requests_per_second: 20, header_bytes: 8KiB, body_bytes: 2MiB, header_timeout: 1500ms}
 )";
 
 TEST_F(SettingsTest, ReadEveryKey) {
@@ -155,6 +155,7 @@ TEST_F(SettingsTest, ReadEveryKey) {
   EXPECT_EQ(settings.sinks[2].address, "unix:/dev/other");
   EXPECT_EQ(settings.metrics->to_string(), "[::1]:9880");
   EXPECT_EQ(settings.limits.header_timeout, milliseconds(1500));
+  EXPECT_EQ(settings.limits.requests_per_second, 20u);
   auto const &policy = *configuration.policies.enforce;
   EXPECT_EQ(policy.rules.at(0)->id, "a-rule");
   EXPECT_EQ(policy.classes[index(PathClass::credentials)], Verdict::alert);
@@ -334,6 +335,7 @@ INSTANTIATE_TEST_SUITE_P(
         Mistake{"metrics: {port: 9880}\n", "1:10: key 'metrics.address' is missing"},
         Mistake{"limits: {connections: 0}\n", "1:23: limits.connections: expected"},
         Mistake{"limits: {connections: -1}\n", "1:23: limits.connections: expected"},
+        Mistake{"limits: {requests_per_second: 0}\n", "1:31: limits.requests_per_second: expected"},
         Mistake{"limits: {header_bytes: 1}\n", "1:24: limits.header_bytes: must be from"},
         Mistake{"control: {group: 100}\n", "1:18: control.group: expected text: put it in quotes"},
         Mistake{"listen: {unix: a}\ncontrol: {socket: a}\n", "2:19: control.socket: is listen.unix, too"}));

@@ -66,6 +66,7 @@ TEST(Metrics, NamesAndLabels) {
   metrics.count_prober_replaced();
   metrics.set_connections(5);
   metrics.set_tokens(9, 4);
+  metrics.set_rates_untracked(6);
   metrics.count_reload(true);
   metrics.count_reload(false);
   metrics.count_event(Metrics::EventKindLabel::alert);
@@ -87,6 +88,7 @@ TEST(Metrics, NamesAndLabels) {
       {"imdsgate_prober_replaced_total", 1},
       {"imdsgate_connections", 5},
       {"imdsgate_tokens", 9},
+      {"imdsgate_rates_untracked_total", 6},
       {"imdsgate_tokens_refused_total", 4},
       {R"(imdsgate_reloads_total{result="loaded"})", 1},
       {R"(imdsgate_reloads_total{result="failed"})", 1},
