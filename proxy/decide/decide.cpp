@@ -158,15 +158,18 @@ void add_imdsv1(Policy const &policy, AccessRequest const &access, Suspects &sus
   // Listed when it is allowed, too, so that who uses version 1 is known before it is forbidden.
   decision.findings.push_back(because(verdict, Reason::imdsv1, holder));
   if (access.denied_token) {
-    decision.findings.push_back(because(Verdict::block, Reason::imdsv1_after_denied_token, *access.denied_token));
+    decision.findings.push_back(
+        because(Verdict::block, Reason::imdsv1_after_denied_token, *access.denied_token));
   }
 }
 
-void add_token_use(Policy const &policy, AccessRequest const &access, Grant const &grant, Decision &decision) {
+void add_token_use(Policy const &policy, AccessRequest const &access, Grant const &grant,
+                   Decision &decision) {
   auto answer = judge_tokens(policy.token_binding, access);
   if (!answer) return;
   if (answer->use.kind == TokenUse::Kind::foreign && !grant.foreign_token) {
-    decision.findings.push_back(because(*policy.token_binding.verdict, Reason::token_foreign, answer->holder));
+    decision.findings.push_back(
+        because(*policy.token_binding.verdict, Reason::token_foreign, answer->holder));
   }
   decision.token = std::move(answer->use);
 }

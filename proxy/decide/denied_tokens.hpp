@@ -1,6 +1,6 @@
-// Who was denied a session token lately. SDKs take a 403 on the token request for a service without tokens and
-// ask again without one (facts §6), some for as long as they run: what follows is denied with it. Pure: time is
-// passed in. Not safe for concurrent calls.
+// Who was denied a session token lately. SDKs take a 403 on the token request for a service without tokens
+// and ask again without one (facts §6), some for as long as they run: what follows is denied with it. Pure:
+// time is passed in. Not safe for concurrent calls.
 #pragma once
 
 #include <chrono>
@@ -17,9 +17,9 @@ namespace imdsgate {
 class DeniedTokens {
  public:
   using Time = std::chrono::steady_clock::time_point;
-  static constexpr std::chrono::hours kProcessFor{6};     // the longest life a token could have had
-  static constexpr std::chrono::seconds kUnitFor{60};     // `TOKEN=$(curl -X PUT …); curl …` are two processes
-  static constexpr std::size_t kMost = 4096;              // of each; beyond, the oldest is forgotten
+  static constexpr std::chrono::hours kProcessFor{6};  // the longest life a token could have had
+  static constexpr std::chrono::seconds kUnitFor{60};  // `TOKEN=$(curl -X PUT …); curl …` are two processes
+  static constexpr std::size_t kMost = 4096;           // of each; beyond, the oldest is forgotten
 
   void deny(Attribution const &who, Time now);
   void forget(Attribution const &who);  // they have one

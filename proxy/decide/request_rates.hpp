@@ -1,6 +1,6 @@
-// How often each process asks. What the metadata service answers is the host's to share (facts: EC2 counts packets of
-// the network card, Azure requests), so one process that takes much is told of, and may be held to a rate. Pure:
-// time is passed in. Not safe for concurrent calls.
+// How often each process asks. What the metadata service answers is the host's to share (facts: EC2 counts
+// packets of the network card, Azure requests), so one process that takes much is told of, and may be held to
+// a rate. Pure: time is passed in. Not safe for concurrent calls.
 #pragma once
 
 #include <array>
@@ -19,12 +19,13 @@ namespace imdsgate {
 class RequestRates {
  public:
   using Time = std::chrono::steady_clock::time_point;
-  static constexpr std::size_t kSeconds = 10;               // the window of a share
-  static constexpr std::size_t kMost = 4096;                // processes; beyond, new ones are not followed
+  static constexpr std::size_t kSeconds = 10;  // the window of a share
+  static constexpr std::size_t kMost = 4096;   // processes; beyond, new ones are not followed
   static constexpr std::chrono::minutes kToldAgainAfter{5};
 
   // Requests in kSeconds of one process that are worth an alert.
-  //   EC2: 256. The network card may send 1,024 packets a second to all link-local services, DNS and time too; 25
+  //   EC2: 256. The network card may send 1,024 packets a second to all link-local services, DNS and time
+  //   too; 25
   //        requests a second at about ten packets each are a quarter of it.
   //   GCE: 256, for want of a published number.
   //   Azure: 100, half of the 20 requests a second that the identity endpoint answers.

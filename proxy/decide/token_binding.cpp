@@ -32,7 +32,9 @@ bool shares(TokenBinding const &binding, Lineage const &user, Lineage const &min
   if (binding.share.empty()) return false;
   auto const users = proven_names(user), minters = proven_names(minter);
   return std::ranges::any_of(binding.share, [&](std::vector<std::string> const &group) {
-    auto const listed = [&](std::string const &each) { return std::ranges::find(group, each) != group.end(); };
+    auto const listed = [&](std::string const &each) {
+      return std::ranges::find(group, each) != group.end();
+    };
     return std::ranges::any_of(users, listed) && std::ranges::any_of(minters, listed);
   });
 }
@@ -62,7 +64,8 @@ int badness(TokenUse::Kind kind) {
 
 std::optional<TokenAnswer> judge_tokens(TokenBinding const &binding, AccessRequest const &access) {
   if (!binding.verdict || access.tokens.empty()) return std::nullopt;
-  if (access.attribution == nullptr || access.unattributed || access.attribution->holders.empty()) return std::nullopt;
+  if (access.attribution == nullptr || access.unattributed || access.attribution->holders.empty())
+    return std::nullopt;
   std::optional<TokenAnswer> worst;
   auto const consider = [&](TokenUse use, std::size_t holder) {
     if (!worst || badness(use.kind) > badness(worst->use.kind)) worst = TokenAnswer{std::move(use), holder};

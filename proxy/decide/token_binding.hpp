@@ -23,8 +23,8 @@ struct TokenAnswer {
   std::size_t holder = 0;  // of the request, whom a foreign token is foreign to
 };
 
-// Nothing when no token came, nobody can be named, or binding is off. Of several tokens, the worst; a token that
-// any holder may not use is foreign.
+// Nothing when no token came, nobody can be named, or binding is off. Of several tokens, the worst; a token
+// that any holder may not use is foreign.
 std::optional<TokenAnswer> judge_tokens(TokenBinding const &binding, AccessRequest const &access);
 
 }  // namespace imdsgate

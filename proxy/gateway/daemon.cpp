@@ -267,8 +267,9 @@ void Daemon::say_what_was_lost() {
 void Daemon::refresh_metrics() {
   reporter_->tick();
   metrics_.set_connections(gateway_->sessions());
-  metrics_.set_rates_untracked(gateway_->rates().untracked());
-  metrics_.set_tokens(gateway_->tokens().size(), gateway_->tokens().refused());
+  metrics_.set_rates_untracked(gateway_->history().rates().untracked());
+  auto const &tokens = gateway_->history().tokens();
+  metrics_.set_tokens(tokens.size(), tokens.refused());
   metrics_.set_mode(gateway_->mode());
 }
 

@@ -10,13 +10,11 @@
 
 #include "act/upstream_pool.hpp"
 #include "attribute/attributor.hpp"
-#include "decide/denied_tokens.hpp"
 #include "decide/policy.hpp"
-#include "decide/request_rates.hpp"
 #include "gateway/admission.hpp"
+#include "gateway/client_history.hpp"
 #include "gateway/exec_context.hpp"
 #include "gateway/settings.hpp"
-#include "gateway/token_table.hpp"
 #include "intercept/listener.hpp"
 #include "intercept/local_addresses.hpp"
 #include "report/event_sink.hpp"
@@ -63,9 +61,7 @@ class Gateway {
   Parts const &parts() const { return parts_; }
   UpstreamPool &pool() { return pool_; }
   UpstreamPool const &pool() const { return pool_; }
-  DeniedTokens &denied_tokens() { return denied_tokens_; }
-  TokenTable &tokens() { return tokens_; }
-  RequestRates &rates() { return rates_; }
+  ClientHistory &history() { return history_; }
   unsigned sessions() const { return admission_.open(); }
   RequestEvent new_event(Flow const &flow, Mode mode) const;  // with its time and id
 
@@ -101,9 +97,7 @@ class Gateway {
   std::chrono::milliseconds idle_timeout_;
   UpstreamPool pool_;
   Admission admission_;
-  DeniedTokens denied_tokens_;
-  TokenTable tokens_;
-  RequestRates rates_;
+  ClientHistory history_;
   LocalAddresses local_addresses_;
   std::list<std::function<void()>> open_sessions_;
   bool draining_ = false;

@@ -23,12 +23,6 @@ constexpr auto kPartialAlertAfter = std::chrono::seconds(5);  // interfaces §4
 constexpr auto kWithTheConnection = std::chrono::microseconds(300);  // about what accept() itself may be late by
 constexpr auto kLinger = std::chrono::seconds(1);
 
-// Whose quota a request takes; nobody's is one.
-std::string_view entity_of(RequestEvent const &event) {
-  if (!event.attribution || event.attribution->holders.empty()) return {};
-  return event.attribution->holders.front()->process.entity_id;
-}
-
 class Session {
  public:
   Session(Gateway &gateway, Connection client, Flow flow, Admission::Ticket ticket);
@@ -41,11 +35,9 @@ class Session {
   asio::awaitable<Next> decide_and_act(RequestParser &parser, Gateway::Snapshot snapshot, AttributionResult who);
   Decision decide_on(Policy const &policy, RequestEvent const &event);
   asio::awaitable<Next> forward_request(RequestParser &parser, RequestEvent &event, Policy const &policy);
-  std::unique_ptr<AnswerReader> reader_for(RequestEvent const &event, Policy const &policy);
   asio::awaitable<void> answer(RequestEvent const &event, std::string_view reason, std::string const &method);
   asio::awaitable<Next> refuse(RequestParser &parser, Reason reason, std::string detail = {});
   void over_the_users_limit();
-  void remember_token_request(RequestEvent const &event);
   void report(RequestEvent &event);
 
   Gateway &gateway_;
@@ -148,30 +140,20 @@ asio::awaitable<Session::Next> Session::decide_and_act(RequestParser &parser, Ga
   Next next = Next::none;
   switch (event.action) {
     case Action::forward:
-      gateway_.rates().count(entity_of(event), started_);
+      gateway_.history().forwarded(event, started_);
       next = co_await forward_request(parser, event, *snapshot.policy);
       break;
     case Action::block: {
       event.status = event.decision.block_status;
-      remember_token_request(event);
+      gateway_.history().answered(event, started_);
       report(event);  // a block is told at once
       co_await answer(event, event.decision.findings.front().name, parser.raw().method);
       co_return Next::none;
     }
   }
-  remember_token_request(event);
+  gateway_.history().answered(event, started_);
   report(event);
   co_return gateway_.draining() ? Next::none : next;
-}
-
-// What a denied client asks without a token next is denied with it.
-void Session::remember_token_request(RequestEvent const &event) {
-  if (!event.request->token_request || !event.attribution) return;
-  if (event.action == Action::block) {
-    gateway_.denied_tokens().deny(*event.attribution, started_);
-  } else if (event.status == 200) {
-    gateway_.denied_tokens().forget(*event.attribution);
-  }
 }
 
 Decision Session::decide_on(Policy const &policy, RequestEvent const &event) {
@@ -188,33 +170,9 @@ Decision Session::decide_on(Policy const &policy, RequestEvent const &event) {
   access.host_id = execs.host_id();
   access.sequences = sequences;
   access.missing_execs = identification_.missing_execs();
-  if (event.attribution && event.request->imds_version == ImdsVersion::v1) {
-    access.denied_token = gateway_.denied_tokens().find(*event.attribution, started_);
-  }
   std::vector<TokenMinters> tokens;
-  if (policy.token_binding.verdict && event.request->imds_version == ImdsVersion::v2) {
-    for (auto const token : session_tokens(*event.raw)) tokens.push_back(gateway_.tokens().find(token, started_));
-  }
-  access.tokens = tokens;
-  auto const share = RequestRates::share(policy.provider);
-  auto const rate = gateway_.rates().look(entity_of(event), share, gateway_.limits().requests_per_second, started_);
-  access.over_share = rate.over_share;
-  access.over_rate = rate.over_rate;
+  gateway_.history().look(policy, event, gateway_.limits().requests_per_second, started_, access, tokens);
   return decide(policy, access);
-}
-
-// Of the answer that gives out a session token, the token: whose it is counts when it is used. Of one that gives out
-// credentials, which they are. Of all others nothing.
-std::unique_ptr<AnswerReader> Session::reader_for(RequestEvent const &event, Policy const &policy) {
-  if (event.request->path_class == PathClass::credentials) {
-    return std::make_unique<AnswerReader>(std::in_place_type<CredentialReader>);
-  }
-  if (!event.request->token_request || !policy.token_binding.verdict) return nullptr;
-  if (!event.attribution || event.attribution->holders.empty()) return nullptr;
-  return std::make_unique<AnswerReader>(TokenReader([this, &event](std::string_view token, std::chrono::seconds ttl) {
-    auto minters = std::make_shared<std::vector<LineagePtr> const>(event.attribution->holders);
-    gateway_.tokens().learn(token, std::move(minters), ttl, Clock::now());
-  }));
 }
 
 asio::awaitable<Session::Next> Session::forward_request(RequestParser &parser, RequestEvent &event, Policy const &policy) {
@@ -231,7 +189,7 @@ asio::awaitable<Session::Next> Session::forward_request(RequestParser &parser, R
   }
   auto const &method = event.request->method;
   bool const may_share = parser.is_done() && (method == "GET" || method == "HEAD" || event.request->token_request);
-  auto const reader = reader_for(event, policy);
+  auto const reader = gateway_.history().reader_for(policy, event);
   ForwardOptions const options{flow_.original, gateway_.idle_timeout(),
                                response_timeout(*event.request, gateway_.idle_timeout()), may_share,
                                reader.get()};

@@ -1,5 +1,5 @@
-// What is known of a credential that was handed out, so that a key in a cloud's audit trail leads to the process that
-// took it. Nothing in here opens anything.
+// What is known of a credential that was handed out, so that a key in a cloud's audit trail leads to the
+// process that took it. Nothing in here opens anything.
 #pragma once
 
 #include <optional>

@@ -40,7 +40,8 @@ struct RequestEvent {
   int status = 0;                 // 0: no answer was sent
   std::uint64_t request_body_bytes = 0;
   std::uint64_t response_body_bytes = 0;
-  std::shared_ptr<Credential const> credential;  // that the answer held; nullptr: none was looked for or found
+  std::shared_ptr<Credential const>
+      credential;  // that the answer held; nullptr: none was looked for or found
   std::chrono::nanoseconds duration{};
   bool partial = false;  // the early alert of a request that is still being answered
 };

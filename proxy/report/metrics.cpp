@@ -220,9 +220,10 @@ std::string Metrics::render() const {
   sample(out, "imdsgate_connections", {}, connections_);
   head(out, "imdsgate_tokens", "gauge", "Session tokens of which it is known whom they were given to.");
   sample(out, "imdsgate_tokens", {}, tokens_[0]);
-  counter(out, "imdsgate_tokens_refused_total", "Session tokens that are unknown because there was no room.", tokens_[1]);
-  counter(out, "imdsgate_rates_untracked_total", "Requests of processes too many to follow how often they ask.",
-          rates_untracked_);
+  counter(out, "imdsgate_tokens_refused_total", "Session tokens that are unknown because there was no room.",
+          tokens_[1]);
+  counter(out, "imdsgate_rates_untracked_total",
+          "Requests of processes too many to follow how often they ask.", rates_untracked_);
   head(out, "imdsgate_mode", "gauge", "1 for the mode that is on.");
   if (mode_) {
     sample(out, "imdsgate_mode", {{"mode", "audit"}}, *mode_ == Mode::audit ? 1 : 0);

@@ -3,9 +3,9 @@
 // among at most kMaxNames.
 //
 // Beyond interfaces §5: imdsgate_imds_requests_total{version}, imdsgate_refused_total{reason},
-// imdsgate_events_total{kind}, imdsgate_prober_replaced_total, imdsgate_reloads_total{result}, imdsgate_mode{mode},
-// imdsgate_upstream_connections_reused_total, imdsgate_tokens, imdsgate_tokens_refused_total,
-// imdsgate_rates_untracked_total.
+// imdsgate_events_total{kind}, imdsgate_prober_replaced_total, imdsgate_reloads_total{result},
+// imdsgate_mode{mode}, imdsgate_upstream_connections_reused_total, imdsgate_tokens,
+// imdsgate_tokens_refused_total, imdsgate_rates_untracked_total.
 #pragma once
 
 #include <array>
@@ -97,7 +97,7 @@ class Metrics {
   std::array<std::uint64_t, kReasonCount> upstream_errors_{};
   std::array<std::uint64_t, 3> events_{};
   std::array<std::uint64_t, 2> imds_versions_{};  // by ImdsVersion
-  std::array<std::uint64_t, 2> tokens_{};        // known, refused
+  std::array<std::uint64_t, 2> tokens_{};         // known, refused
   std::array<std::uint64_t, 2> reloads_{};
   Named alerts_, suppressed_, dropped_;
   std::uint64_t exec_events_lost_ = 0, firewall_drift_ = 0, prober_replaced_ = 0, upstream_reused_ = 0;

@@ -72,7 +72,7 @@ def test_an_error_is_no_credential(gateway):
     audit = gateway("audit", rules=[], service="--provider azure", provider="gce")
     since = len(audit.events())
     status, body = audit.lab.curl("-H", "Metadata: true", "http://169.254.169.254" + GCE_TOKEN)
-    assert status == 404 and credential(audit, since, GCE_TOKEN) is None
+    assert status == 400 and credential(audit, since, GCE_TOKEN) is None
 
 
 def test_gce(gateway):

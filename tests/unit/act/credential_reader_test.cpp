@@ -51,23 +51,29 @@ TEST(CredentialReader, NamesAnAccessKeyAndNoSecret) {
 }
 
 TEST(CredentialReader, NamesWhatEachCloudHandsOut) {
-  auto const ecs = read(R"({"RoleArn":"arn:aws:iam::123456789012:role/task","AccessKeyId":"ASIA1","SecretAccessKey":"s",)"
-                        R"("Token":"t","Expiration":"2026-11-24T18:00:00Z"})");
+  auto const ecs =
+      read(R"({"RoleArn":"arn:aws:iam::123456789012:role/task","AccessKeyId":"ASIA1","SecretAccessKey":"s",)"
+           R"("Token":"t","Expiration":"2026-11-24T18:00:00Z"})");
   EXPECT_EQ(ecs->role_arn, "arn:aws:iam::123456789012:role/task");
   EXPECT_EQ(ecs->access_key_id, "ASIA1");
 
-  auto const gce = read(R"({"access_token":"ya29.secret","expires_in":3599,"token_type":"Bearer"})",
-                        asked(Provider::gce, "/computeMetadata/v1/instance/service-accounts/a@b.iam.gserviceaccount.com/token"));
+  auto const gce =
+      read(R"({"access_token":"ya29.secret","expires_in":3599,"token_type":"Bearer"})",
+           asked(Provider::gce,
+                 "/computeMetadata/v1/instance/service-accounts/a@b.iam.gserviceaccount.com/token"));
   EXPECT_EQ(gce->service_account, "a@b.iam.gserviceaccount.com");
   EXPECT_EQ(gce->type, "Bearer");
   EXPECT_EQ(gce->expiration, "2025-11-24T16:59:59Z");  // 2025-11-24T16:00:00Z and 3599 s
-  EXPECT_EQ(read(R"({"expires_in":1})", asked(Provider::gce, "/computeMetadata/v1/instance/service-accounts/default/token"))
+  EXPECT_EQ(read(R"({"expires_in":1})",
+                 asked(Provider::gce, "/computeMetadata/v1/instance/service-accounts/default/token"))
                 ->service_account,
             "default");
 
-  auto const azure = read(R"({"access_token":"eyJ0.secret","client_id":"5E29463D-71DA-4FE0-8E69-999B57DB23B0",)"
-                          R"("expires_in":"86399","expires_on":"1764086400","not_before":"1","resource":)"
-                          R"("https://management.azure.com/","token_type":"Bearer"})", kAzure);
+  auto const azure =
+      read(R"({"access_token":"eyJ0.secret","client_id":"5E29463D-71DA-4FE0-8E69-999B57DB23B0",)"
+           R"("expires_in":"86399","expires_on":"1764086400","not_before":"1","resource":)"
+           R"("https://management.azure.com/","token_type":"Bearer"})",
+           kAzure);
   EXPECT_EQ(azure->client_id, "5E29463D-71DA-4FE0-8E69-999B57DB23B0");
   EXPECT_EQ(azure->resource, "https://management.azure.com/");
   EXPECT_EQ(azure->expiration, "2025-11-25T16:00:00Z");
@@ -75,10 +81,12 @@ TEST(CredentialReader, NamesWhatEachCloudHandsOut) {
 
 // What stands where a name should, and is none, is not kept.
 TEST(CredentialReader, KeepsNothingThatIsNotMadeAsItsName) {
-  auto const found = read(R"({"AccessKeyId":"a secret/of=some kind","Type":"AWS-HMAC","Expiration":"tomorrow, I think",)"
-                          R"("client_id":{"AccessKeyId":"ASIANESTED"},"resource":["x"],"list":[{"AccessKeyId":"ASIA2"}]})");
+  auto const found =
+      read(R"({"AccessKeyId":"a secret/of=some kind","Type":"AWS-HMAC","Expiration":"tomorrow, I think",)"
+           R"("client_id":{"AccessKeyId":"ASIANESTED"},"resource":["x"],"list":[{"AccessKeyId":"ASIA2"}]})");
   ASSERT_TRUE(found);
-  EXPECT_FALSE(found->access_key_id || found->expiration || found->client_id || found->resource || found->unreadable);
+  EXPECT_FALSE(found->access_key_id || found->expiration || found->client_id || found->resource ||
+               found->unreadable);
   auto const endless = read(R"({"AccessKeyId":")" + std::string(5000, 'A') + R"(","Type":"AWS-HMAC"})");
   EXPECT_FALSE(endless->access_key_id);
   EXPECT_EQ(endless->type, "AWS-HMAC");
@@ -86,7 +94,8 @@ TEST(CredentialReader, KeepsNothingThatIsNotMadeAsItsName) {
 }
 
 TEST(CredentialReader, MarksWhatItCannotRead) {
-  for (std::string_view const body : {"", "no JSON", "<xml/>", "{\"AccessKeyId\":\"ASIA1\"", "{} {}", "{\"a\":\"\xff\"}"}) {
+  for (std::string_view const body :
+       {"", "no JSON", "<xml/>", "{\"AccessKeyId\":\"ASIA1\"", "{} {}", "{\"a\":\"\xff\"}"}) {
     auto const found = read(body);
     ASSERT_TRUE(found) << body;
     EXPECT_TRUE(found->unreadable) << body;
@@ -103,7 +112,8 @@ TEST(CredentialReader, MarksWhatItCannotRead) {
   packed.end();
   EXPECT_TRUE(packed.credential(kRole, kNow)->unreadable);
 
-  auto const long_one = read("{\"x\":\"" + std::string(70'000, 'x') + "\",\"AccessKeyId\":\"ASIA1\"}", kRole, 4096);
+  auto const long_one =
+      read("{\"x\":\"" + std::string(70'000, 'x') + "\",\"AccessKeyId\":\"ASIA1\"}", kRole, 4096);
   EXPECT_TRUE(long_one->unreadable);
   EXPECT_FALSE(long_one->access_key_id);
 }

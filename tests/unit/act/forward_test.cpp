@@ -28,16 +28,17 @@ Upstream::Script answering(std::string answer) {
 
 // The token is told once it is whole, whatever the framing; what is none, or no good, is not told.
 TEST_F(ForwardTest, TellsOfASessionToken) {
-  constexpr std::string_view put =
-      "PUT /latest/api/token HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n";
+  constexpr std::string_view put = "PUT /latest/api/token HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n";
   std::string const ttl = "X-aws-ec2-metadata-token-TTL-seconds: 60\r\n";
   struct Case {
     std::string answer, told;
   } const cases[] = {
       {"HTTP/1.1 200 OK\r\n" + ttl + "Content-Length: 5\r\n\r\nAQ==x", "AQ==x 60"},
-      {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n" + ttl + "\r\n2\r\nAQ\r\n3\r\n==x\r\n0\r\n\r\n", "AQ==x 60"},
+      {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n" + ttl + "\r\n2\r\nAQ\r\n3\r\n==x\r\n0\r\n\r\n",
+       "AQ==x 60"},
       {"HTTP/1.0 200 OK\r\n" + ttl + "\r\nAQ==x", "AQ==x 60"},
-      {"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n" + ttl + "Content-Length: 5\r\n\r\nAQ==x", "AQ==x 60"},
+      {"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n" + ttl + "Content-Length: 5\r\n\r\nAQ==x",
+       "AQ==x 60"},
       {"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nAQ==x", ""},
       {"HTTP/1.1 403 Forbidden\r\n" + ttl + "Content-Length: 5\r\n\r\nAQ==x", ""},
       {"HTTP/1.1 200 OK\r\n" + ttl + "Content-Length: 0\r\n\r\n", ""},

@@ -48,7 +48,8 @@ TEST(Decide, AnswersAnAmbiguousTargetWith400AndTheRestWith403) {
   EXPECT_EQ(in_enforce({"agent", "GET", "/latest/user-data", "v2"}, {"deny:userdata"}).block_status, 403);
 }
 
-// Who asks too often is told so; what is forbidden anyway is not answered with "later", and no grant lifts a limit.
+// Who asks too often is told so; what is forbidden anyway is not answered with "later", and no grant lifts a
+// limit.
 TEST(Decide, HoldsToARateBehindAllElse) {
   auto const *role = "/latest/meta-data/iam/security-credentials/role";
   Case granted("agent", "GET", role, "v2"), forbidden("stranger", "GET", role, "v2");

@@ -88,7 +88,8 @@ TEST(UnitScope, IsTheInnermostUnitOrContainer) {
   };
   EXPECT_EQ(scope("/system.slice/web.service"), "/system.slice/web.service");
   EXPECT_EQ(scope("/system.slice/web.service/worker/1"), "/system.slice/web.service");
-  EXPECT_EQ(scope("/user.slice/user-1001.slice/session-3.scope"), "/user.slice/user-1001.slice/session-3.scope");
+  EXPECT_EQ(scope("/user.slice/user-1001.slice/session-3.scope"),
+            "/user.slice/user-1001.slice/session-3.scope");
   EXPECT_EQ(scope("/user.slice/user-1001.slice/user@1001.service/app.slice/vte.scope"),
             "/user.slice/user-1001.slice/user@1001.service/app.slice/vte.scope");
   EXPECT_EQ(scope("/kubepods/pod7/c0ffee/init", "c0ffee"), "/kubepods/pod7/c0ffee");

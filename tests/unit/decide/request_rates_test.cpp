@@ -37,7 +37,8 @@ TEST(RequestRates, SlideTheWindow) {
   RequestRates later;
   ask(later, "a", 60, kStart);
   ask(later, "a", 39, kStart + seconds(10));
-  EXPECT_FALSE(later.look("a", 40, std::nullopt, kStart + seconds(10)).over_share) << "the first second is out";
+  EXPECT_FALSE(later.look("a", 40, std::nullopt, kStart + seconds(10)).over_share)
+      << "the first second is out";
   EXPECT_FALSE(later.look("a", 1, std::nullopt, kStart + minutes(1)).over_share);
 }
 

@@ -196,12 +196,14 @@ TEST_F(SettingsTest, ReadTokenBinding) {
   EXPECT_TRUE(policy.allow.at(0).allow_foreign_token);
   EXPECT_EQ(load("").choices.token_binding.verdict, std::nullopt);
   EXPECT_EQ(load("ec2: {token_binding: alert}\n").choices.token_binding.scope, TokenScope::unit);
-  EXPECT_THAT(problems(load("ec2: {scope: unit}\n")), Contains(HasSubstr("1:14: warning: ec2.scope: has no effect")));
+  EXPECT_THAT(problems(load("ec2: {scope: unit}\n")),
+              Contains(HasSubstr("1:14: warning: ec2.scope: has no effect")));
 }
 
 TEST_F(SettingsTest, AreShownSoThatTheyCanBeReadAgain) {
   write("rules/a.yaml", kRule);
-  for (auto const *text : {"", kEverything, kImdsv1, kBinding, "rules: []\nsinks: []\n", "control: {socket: \"a: b # c\"}"}) {
+  for (auto const *text :
+       {"", kEverything, kImdsv1, kBinding, "rules: []\nsinks: []\n", "control: {socket: \"a: b # c\"}"}) {
     auto const first = load(text);
     ASSERT_TRUE(first.ok()) << text;
     auto const shown = show(first);
@@ -314,7 +316,8 @@ INSTANTIATE_TEST_SUITE_P(
         Mistake{"ec2: {imdsv1: {from: 2027-01-01T00:00:00Z}}\n", "1:16: unknown key 'ec2.imdsv1.from'"},
         Mistake{"ec2: {imdsv1: {except: [s3fs]}}\n",
                 "1:25: ec2.imdsv1.except[0]: expected the absolute path of an executable, found s3fs"},
-        Mistake{"ec2: {imdsv1: {except: [/usr/bin/../s3fs]}}\n", "1:25: ec2.imdsv1.except[0]: expected the absolute"},
+        Mistake{"ec2: {imdsv1: {except: [/usr/bin/../s3fs]}}\n",
+                "1:25: ec2.imdsv1.except[0]: expected the absolute"},
         Mistake{"profiles: [cloud-init]\n",
                 "1:12: profiles[0]: profile cloud-init is not available in this version"},
         Mistake{"rules: [none.yaml]\n", "1:9: rules[0]: "},

@@ -10,7 +10,8 @@ using std::chrono::seconds;
 TokenMinters of(std::string cgroup) {
   Lineage lineage;
   lineage.process.cgroup = std::move(cgroup);
-  return std::make_shared<std::vector<LineagePtr> const>(1, std::make_shared<Lineage const>(std::move(lineage)));
+  return std::make_shared<std::vector<LineagePtr> const>(1,
+                                                         std::make_shared<Lineage const>(std::move(lineage)));
 }
 
 TokenTable::Time const kNow{std::chrono::hours(100)};
@@ -54,7 +55,8 @@ TEST(TokenTable, IsBoundedForEachUnit) {
 TEST(TokenTable, IsBoundedInAll) {
   TokenTable table;
   for (std::size_t i = 0; i < TokenTable::kMost; ++i) {
-    table.learn("t" + std::to_string(i), of("/system.slice/u" + std::to_string(i % 16) + ".service"), seconds(60), kNow);
+    table.learn("t" + std::to_string(i), of("/system.slice/u" + std::to_string(i % 16) + ".service"),
+                seconds(60), kNow);
   }
   EXPECT_EQ(table.refused(), 0u);
   table.learn("late", kDb, seconds(60), kNow);

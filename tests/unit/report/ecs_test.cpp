@@ -47,7 +47,8 @@ TEST(Ecs, CarryTheCredentialThatWasHandedOut) {
   for (auto const kind : {EventKind::event, EventKind::alert}) {
     auto const line = boost::json::parse(to_ecs(event, testing::sample_host(), kind));
     EXPECT_EQ(testing::at(line, "imdsgate.credential"),
-              (boost::json::object{{"access_key_id", "ASIAIOSFODNN7EXAMPLE"}, {"expiration", "2026-11-24T18:00:00Z"}}));
+              (boost::json::object{{"access_key_id", "ASIAIOSFODNN7EXAMPLE"},
+                                   {"expiration", "2026-11-24T18:00:00Z"}}));
   }
   credential = {};
   credential.unreadable = true;
