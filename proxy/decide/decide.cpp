@@ -150,10 +150,10 @@ void add_defaults(Policy const &policy, MetadataRequest const &request, Grant co
 // Neither is silenced by a grant that does not name it, nor by an exception for another program.
 void add_imdsv1(Policy const &policy, AccessRequest const &access, Suspects &suspects, std::size_t holder,
                 Decision &decision) {
-  auto const &[block_from, except] = policy.imdsv1_exceptions;
-  auto const excepted = [&](Suspect &suspect) { return suspect.runs_one_of(except); };
+  auto const &exceptions = policy.imdsv1_exceptions;
+  auto const excepted = [&](Suspect &suspect) { return suspect.runs_one_of(exceptions.except); };
   if (!suspects.empty() && std::ranges::all_of(suspects, excepted)) return;
-  bool const ended = block_from && access.now >= *block_from;
+  bool const ended = exceptions.block_from && access.now >= *exceptions.block_from;
   auto const verdict = ended ? Verdict::block : policy.imdsv1[index(access.request.path_class)];
   // Listed when it is allowed, too, so that who uses version 1 is known before it is forbidden.
   decision.findings.push_back(because(verdict, Reason::imdsv1, holder));
