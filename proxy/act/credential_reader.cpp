@@ -133,9 +133,11 @@ void CredentialReader::sent() {
 void CredentialReader::parse(std::string_view bytes, bool more) {
   read_ += bytes.size();
   readable_ = readable_ && read_ <= kLongest;
-  if (parser_->done() && bytes.empty()) return;
-  readable_ = readable_ && !parser_->done();
   if (!readable_) return;
+  if (parser_->done()) {  // it ends with the last brace; white space may follow in a piece of its own
+    readable_ = bytes.find_first_not_of(" \t\r\n") == bytes.npos;
+    return;
+  }
   boost::system::error_code code;
   auto const used = parser_->write_some(more, bytes.data(), bytes.size(), code);
   readable_ = !code && used == bytes.size();

@@ -11,6 +11,23 @@ std::string_view entity_of(RequestEvent const &event) {
   return event.attribution->holders.front()->process.entity_id;
 }
 
+// What is kept for hours of whom a token was given to: who he is, and not the kilobytes of what he was told.
+Process without_arguments(Process process) {
+  process.args.clear();
+  process.args_truncated = true;
+  process.working_directory.reset();
+  if (process.at_exec) process.at_exec = std::make_shared<Process const>(without_arguments(*process.at_exec));
+  return process;
+}
+
+TokenMinters minters_of(Attribution const &who) {
+  std::vector<LineagePtr> minters;
+  for (auto const &holder : who.holders) {
+    minters.push_back(std::make_shared<Lineage const>(Lineage{without_arguments(holder->process), {}, {}}));
+  }
+  return std::make_shared<std::vector<LineagePtr> const>(std::move(minters));
+}
+
 }  // namespace
 
 void ClientHistory::look(Policy const &policy, RequestEvent const &event, std::optional<unsigned> per_second, Time now,
@@ -43,8 +60,7 @@ std::unique_ptr<AnswerReader> ClientHistory::reader_for(Policy const &policy, Re
   if (!event.request->token_request || !policy.token_binding.verdict) return nullptr;
   if (!event.attribution || event.attribution->holders.empty()) return nullptr;
   return std::make_unique<AnswerReader>(TokenReader([this, &event](std::string_view token, std::chrono::seconds ttl) {
-    auto minters = std::make_shared<std::vector<LineagePtr> const>(event.attribution->holders);
-    tokens_.learn(token, std::move(minters), ttl, std::chrono::steady_clock::now());
+    tokens_.learn(token, minters_of(*event.attribution), ttl, std::chrono::steady_clock::now());
   }));
 }
 

@@ -50,6 +50,15 @@ TEST(CredentialReader, NamesAnAccessKeyAndNoSecret) {
   }
 }
 
+TEST(CredentialReader, TakesWhiteSpaceBehindTheDocument) {
+  std::string body(kAws);
+  body.append("\r\n \n");
+  for (std::size_t piece = 1; piece < body.size(); ++piece)
+    EXPECT_FALSE(read(body, kRole, piece)->unreadable) << piece;
+  body.append("{}");
+  EXPECT_TRUE(read(body, kRole, 1)->unreadable);
+}
+
 TEST(CredentialReader, NamesWhatEachCloudHandsOut) {
   auto const ecs =
       read(R"({"RoleArn":"arn:aws:iam::123456789012:role/task","AccessKeyId":"ASIA1","SecretAccessKey":"s",)"

@@ -14,6 +14,9 @@ class ClientHistoryTest : public testing::Test {
   RequestEvent event_of(std::string entity, PathClass path_class = PathClass::general) {
     Lineage lineage;
     lineage.process.entity_id = entity;
+    lineage.process.args = {"agent", std::string(8000, 'x')};
+    lineage.process.at_exec = std::make_shared<Process const>(lineage.process);
+    lineage.parent = lineage.process;
     lineage.process.cgroup = "/system.slice/" + entity + ".service";
     RequestEvent event;
     event.attribution.emplace();
@@ -76,7 +79,10 @@ TEST_F(ClientHistoryTest, RemembersWhomATokenWasGivenTo) {
   auto const access = looked(use);
   ASSERT_EQ(access.tokens.size(), 2u);
   ASSERT_TRUE(access.tokens[0]);
-  EXPECT_EQ(access.tokens[0]->front()->process.entity_id, "a");
+  auto const &minter = *access.tokens[0]->front();
+  EXPECT_EQ(minter.process.entity_id, "a");
+  EXPECT_FALSE(minter.parent || !minter.process.args.empty() || !minter.process.at_exec->args.empty())
+      << "is kept for hours";
   EXPECT_FALSE(access.tokens[1]);
 }
 
