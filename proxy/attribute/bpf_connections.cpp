@@ -1,48 +1,23 @@
 #include "attribute/bpf_connections.hpp"
 
 #include <bpf/bpf.h>
-#include <bpf/libbpf.h>
 #include <fcntl.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
-#include <cstdio>
 #include <cstring>
 #include <fstream>
 
 #include "attribute.skel.h"
+#include "attribute/bpf_loading.hpp"
 #include "attribute/held_fd.hpp"
 #include "attribute/proc_parse.hpp"
 
 namespace imdsgate {
 namespace {
 
-constexpr int kSoNetnsCookie = 71;                   // SO_NETNS_COOKIE, Linux 5.14
-constexpr ino_t kInitialPidNamespace = 0xEFFFFFFCu;  // PROC_PID_INIT_INO
-
-// The last line libbpf complained with, which names what the kernel refused.
-std::string complaint;
-
-int keep_complaint(libbpf_print_level level, char const *format, va_list arguments) {
-  if (level != LIBBPF_WARN) return 0;
-  std::array<char, 512> line{};
-  std::vsnprintf(line.data(), line.size(), format, arguments);
-  std::string_view text(line.data());
-  text = text.substr(0, text.find('\n'));
-  if (complaint.empty() && !text.empty()) complaint = text;
-  return 0;
-}
-
-Error failure(char const *what, int error) {
-  std::string text = std::string(what) + ": " + std::strerror(error);
-  if (error == EPERM) text += " (CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN are needed)";
-  if (!complaint.empty()) text += "; " + complaint;
-  return {Errc::system, std::move(text)};
-}
+constexpr int kSoNetnsCookie = 71;  // SO_NETNS_COOKIE, Linux 5.14
 
 std::string cgroup2_mount() {
   std::ifstream file("/proc/self/mountinfo");
@@ -58,7 +33,7 @@ Result<std::uint64_t> own_netns_cookie() {
   std::uint64_t cookie = 0;
   socklen_t size = sizeof cookie;
   if (!socket || ::getsockopt(socket.get(), SOL_SOCKET, kSoNetnsCookie, &cookie, &size) != 0) {
-    return failure("SO_NETNS_COOKIE", errno);
+    return bpf_failure("SO_NETNS_COOKIE", errno);
   }
   return cookie;
 }
@@ -89,30 +64,22 @@ BpfConnections::BpfConnections(std::unique_ptr<Loaded> loaded) : loaded_(std::mo
 BpfConnections::~BpfConnections() = default;
 
 Result<std::unique_ptr<BpfConnections>> BpfConnections::load(std::vector<Endpoint> const &guarded) {
-  complaint.clear();
-  libbpf_set_print(keep_complaint);
-  struct stat space {};
-  if (::stat("/proc/self/ns/pid", &space) != 0 || space.st_ino != kInitialPidNamespace) {
-    return Error{Errc::refused, "the kernel counts processes otherwise than this pid namespace does"};
-  }
-  if (::access("/sys/kernel/btf/vmlinux", R_OK) != 0) {
-    return Error{Errc::not_found, "the kernel has no BTF (/sys/kernel/btf/vmlinux)"};
-  }
+  if (auto possible = prepare_bpf(); !possible) return possible.error();
   auto const mount = cgroup2_mount();
   if (mount.empty()) return Error{Errc::not_found, "no cgroup2 hierarchy is mounted"};
   HeldFd const cgroup(::open(mount.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!cgroup) return failure(mount.c_str(), errno);
+  if (!cgroup) return bpf_failure(mount.c_str(), errno);
   auto const netns = own_netns_cookie();
   if (!netns) return netns.error();
 
   auto loaded = std::make_unique<Loaded>();
   loaded->skeleton.reset(attribute_bpf__open());
   auto *skeleton = loaded->skeleton.get();
-  if (!skeleton) return failure("the BPF programs cannot be opened", errno);
+  if (!skeleton) return bpf_failure("the BPF programs cannot be opened", errno);
   skeleton->rodata->netns_cookie = *netns;
   skeleton->rodata->quota = BPF_QUOTA;
   if (int const error = attribute_bpf__load(skeleton); error != 0) {
-    return failure("the BPF programs cannot be loaded", -error);
+    return bpf_failure("the BPF programs cannot be loaded", -error);
   }
   loaded->connections = bpf_map__fd(skeleton->maps.connections);
   loaded->guarded = bpf_map__fd(skeleton->maps.guarded);
@@ -122,11 +89,11 @@ Result<std::unique_ptr<BpfConnections>> BpfConnections::load(std::vector<Endpoin
   // The one that says who sends first: no connection may have an entry whose sends are not counted from the
   // beginning.
   result->loaded_->links.emplace_back(bpf_program__attach_trace(skeleton->progs.at_send));
-  if (!result->loaded_->links.back()) return failure("tp_btf/sock_send_length cannot be attached", errno);
+  if (!result->loaded_->links.back()) return bpf_failure("tp_btf/sock_send_length cannot be attached", errno);
   for (auto *program :
        {skeleton->progs.at_socket_event, skeleton->progs.at_connect4, skeleton->progs.at_connect6}) {
     result->loaded_->links.emplace_back(bpf_program__attach_cgroup(program, cgroup.get()));
-    if (!result->loaded_->links.back()) return failure("the cgroup programs cannot be attached", errno);
+    if (!result->loaded_->links.back()) return bpf_failure("the cgroup programs cannot be attached", errno);
   }
   return result;
 }
@@ -137,7 +104,7 @@ Result<void> BpfConnections::guard(std::vector<Endpoint> const &endpoints) {
   std::uint32_t const yes = 1;
   for (auto const &key : keys) {
     if (bpf_map_update_elem(loaded_->guarded, &key, &yes, BPF_ANY) != 0) {
-      return failure("the guarded addresses cannot be told to the kernel", errno);
+      return bpf_failure("the guarded addresses cannot be told to the kernel", errno);
     }
   }
   auto const same = [](bpf_guarded const &a, bpf_guarded const &b) {

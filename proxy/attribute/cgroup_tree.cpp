@@ -10,6 +10,7 @@
 #include <array>
 #include <cerrno>
 #include <charconv>
+#include <climits>
 #include <cstring>
 
 #include "attribute/proc_dir.hpp"
@@ -98,6 +99,7 @@ CgroupTree CgroupTree::open() {
   for (auto const &mount : parse_mountinfo(*text)) {
     if (mount.type != "cgroup2" || mount.root != "/") continue;
     tree.root_.reset(::open(mount.mount_point.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    tree.mount_point_ = mount.mount_point;
     if (tree.root_) break;
   }
   return tree;
@@ -117,7 +119,7 @@ CgroupTree::Opened *CgroupTree::opened(std::uint64_t id) {
   HeldFd directory(::open_by_handle_at(root_.get(), handle, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!directory) return nullptr;
   if (recent_.size() >= kKeptOpen) recent_.pop_back();
-  recent_.push_front({id, std::move(directory), HeldFd{}});
+  recent_.push_front({id, std::move(directory), HeldFd{}, {}});
   return &recent_.front();
 }
 
@@ -134,6 +136,20 @@ std::optional<std::vector<pid_t>> CgroupTree::processes(std::string const &path)
   auto const directory = open_beneath(root_.get(), path);
   HeldFd members;
   return directory ? members_of(directory.get(), members) : std::nullopt;
+}
+
+std::optional<std::string> CgroupTree::path(std::uint64_t id) {
+  auto *cgroup = root_ && id != 0 ? opened(id) : nullptr;
+  if (!cgroup) return std::nullopt;
+  if (!cgroup->path.empty()) return cgroup->path;
+  std::array<char, PATH_MAX> text;
+  auto const link = "/proc/self/fd/" + std::to_string(cgroup->directory.get());
+  auto const size = ::readlink(link.c_str(), text.data(), text.size());
+  if (size < 0) return std::nullopt;
+  std::string_view path(text.data(), static_cast<std::size_t>(size));
+  if (!path.starts_with(mount_point_)) return std::nullopt;
+  path.remove_prefix(mount_point_.size());
+  return cgroup->path = path.empty() ? "/" : std::string(path);
 }
 
 bool CgroupTree::only_root_names_in(std::string const &path) const {

@@ -24,6 +24,9 @@ class CgroupTree {
   // The same by its path, "/system.slice/x.service".
   std::optional<std::vector<pid_t>> processes(std::string const &path);
 
+  // Its path, "/system.slice/x.service"; nullopt: as above.
+  std::optional<std::string> path(std::uint64_t id);
+
   // Only root can have made names in this cgroup: it and every one above belong to root and are not
   // delegated.
   bool only_root_names_in(std::string const &path) const;
@@ -32,9 +35,11 @@ class CgroupTree {
   struct Opened {
     std::uint64_t id;
     HeldFd directory, members;
+    std::string path;  // no cgroup2 is ever renamed; empty: not asked yet
   };
   Opened *opened(std::uint64_t id);
   HeldFd root_;
+  std::string mount_point_;
   std::list<Opened> recent_;  // the last used first
 };
 

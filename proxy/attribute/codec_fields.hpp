@@ -175,6 +175,7 @@ void fields(Archive &a, Ref<Archive, Process> process) {
   a(process.entity_id);
   a(process.parent_pid);
   optional(a, process.executable, [&](auto &executable) { fields(a, executable); });
+  a(process.executed_as);
   a(process.comm);
   list(a, process.args, kMaxArguments, [&](auto &arg) { a(arg); });
   a(process.args_truncated);

@@ -41,7 +41,7 @@ std::string basename_of(std::string const &path) {
 
 }  // namespace
 
-Describer::Describer(CgroupTree const &cgroups) : cgroups_(cgroups), boot_time_(boot_time()) {
+Describer::Describer(CgroupTree &cgroups) : cgroups_(cgroups), boot_time_(boot_time()) {
   std::ifstream file("/proc/sys/kernel/random/boot_id");
   std::getline(file, boot_id_);
 }
@@ -104,7 +104,8 @@ Process Describer::read(ProcDir &dir, ProcessSnapshot const &snapshot) {
   process.user_name = names_.user(process.effective_uid);
   process.group_name = names_.group(process.effective_gid);
   rename(process, process.id.tgid, process.id.start_ticks);
-  add_cgroup(dir, process);
+  auto const cgroups = dir.read("cgroup", kMaxCgroupBytes);
+  if (auto path = cgroups ? cgroup2_path(*cgroups) : std::nullopt) set_cgroup(process, std::move(*path));
   return process;
 }
 
@@ -134,11 +135,54 @@ void Describer::rename(Process &process, pid_t tgid, std::uint64_t start_ticks) 
   process.start = boot_time_ + std::chrono::milliseconds(start_ticks * 1000 / ticks_a_second);
 }
 
-void Describer::add_cgroup(ProcDir &dir, Process &process) const {
-  auto const text = dir.read("cgroup", kMaxCgroupBytes);
-  auto path = text ? cgroup2_path(*text) : std::nullopt;
-  if (!path) return;
-  process.cgroup = std::move(*path);
+Process Describer::recorded(KernelExec const &exec) {
+  Process process;
+  process.id.exec = {exec.executable, exec.comm, exec.stack_start, exec.arg_start};
+  process.parent_pid = exec.parent_tgid;
+  process.comm = exec.comm;
+  process.executed_as = exec.filename;
+  process.executable = prove_recorded(exec);
+  if (exec.arguments) {
+    process.args = exec.arguments->args;
+    process.args_truncated = exec.arguments->truncated;
+  }
+  process.working_directory = exec.working_directory;
+  rename(process, exec.self.tgid, exec.self.start_ticks);
+  set_rights(process, exec.self);
+  process.tracer_pid = exec.tracer;
+  if (auto path = cgroups_.path(exec.cgroup)) set_cgroup(process, std::move(*path));
+  if (process.executable && exec.arguments) return process;
+  return with_its_own_word(std::move(process), exec);
+}
+
+Process Describer::with_its_own_word(Process recorded, KernelExec const &exec) {
+  auto seen = image(exec.self.tgid);
+  bool const same = seen && seen->id.start_ticks == exec.self.start_ticks &&
+                    seen->id.exec.stack_start == exec.stack_start && seen->id.exec.arg_start == exec.arg_start;
+  if (same) {
+    seen->executed_as = std::move(recorded.executed_as);
+    return *std::move(seen);
+  }
+  if (!recorded.executable) recorded.executable = Executable{exec.path, exec.unlinked, Unproven::unreadable};
+  return recorded;
+}
+
+void Describer::set_rights(Process &process, TaskState const &state) {
+  process.real_uid = state.real_uid;
+  process.effective_uid = state.effective_uid;
+  process.saved_uid = state.saved_uid;
+  process.real_gid = state.real_gid;
+  process.effective_gid = state.effective_gid;
+  process.user_name = names_.user(process.effective_uid);
+  process.group_name = names_.group(process.effective_gid);
+  // Who was traced once may hold what the tracer put there.
+  if (state.traced && process.executable && process.executable->proven()) {
+    process.executable->unproven = Unproven::traced;
+  }
+}
+
+void Describer::set_cgroup(Process &process, std::string path) const {
+  process.cgroup = std::move(path);
   if (auto container = container_of(process.cgroup)) {
     process.container_proven = container->plausible && cgroups_.only_root_names_in(container->parent_path);
     process.container_id = std::move(container->value);

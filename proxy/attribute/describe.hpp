@@ -6,13 +6,14 @@
 #include "attribute/account_names.hpp"
 #include "attribute/cgroup_tree.hpp"
 #include "attribute/codec.hpp"
+#include "attribute/kernel_exec.hpp"
 #include "attribute/proc_dir.hpp"
 
 namespace imdsgate {
 
 class Describer {
  public:
-  explicit Describer(CgroupTree const &cgroups);  // reads the boot id and the boot time
+  explicit Describer(CgroupTree &cgroups);  // reads the boot id and the boot time
 
   // process_gone: it ended, or the number is another's now. holder_changed: it exec'd while it was read,
   // twice.
@@ -24,16 +25,23 @@ class Describer {
   // Makes a description that of another process with the same image: id, entity_id and start.
   void rename(Process &process, pid_t tgid, std::uint64_t start_ticks) const;
 
+  // As image(), of what a kernel program wrote down when the process exec'd; looks at the process itself only for what
+  // that does not tell, and does without where it has ended.
+  Process recorded(KernelExec const &exec);
+  // What `state` says of the process's users and its tracer.
+  void set_rights(Process &process, TaskState const &state);
+
  private:
   // `dir` is kept by the caller. Its snapshot is taken before and after; nothing in between is believed if
   // they differ.
   Answered<Process> process(ProcDir &dir, bool executable_optional);
   Process read(ProcDir &dir, ProcessSnapshot const &snapshot);
-  void add_cgroup(ProcDir &dir, Process &process) const;
+  Process with_its_own_word(Process recorded, KernelExec const &exec);
+  void set_cgroup(Process &process, std::string path) const;
   std::vector<Ancestor> ancestry(pid_t parent) const;
   std::string entity_id(ProcessId const &id) const;
 
-  CgroupTree const &cgroups_;
+  CgroupTree &cgroups_;
   AccountNames names_;
   std::string boot_id_;
   std::chrono::system_clock::time_point boot_time_;

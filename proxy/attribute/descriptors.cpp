@@ -50,7 +50,7 @@ ssize_t receive_with_descriptors(int socket, void *bytes, std::size_t size, std:
     int fd = -1;
     std::memcpy(&fd, CMSG_DATA(header) + i * sizeof fd, sizeof fd);
     HeldFd held(fd);
-    if (count == fds.size()) fds[i] = std::move(held);
+    if (count <= fds.size()) fds[i] = std::move(held);
   }
   return got;
 }

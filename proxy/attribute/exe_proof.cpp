@@ -49,7 +49,31 @@ Sight seen_from_here(std::string const &path, FileState const &executable) {
   return here->id == executable.id ? Sight::same : Sight::other;
 }
 
+std::uint64_t own_mount_namespace() {
+  struct stat space {};
+  return ::stat("/proc/self/ns/mnt", &space) == 0 ? space.st_ino : 0;
+}
+
 }  // namespace
+
+std::optional<Executable> prove_recorded(KernelExec const &exec) {
+  static auto const own_namespace = own_mount_namespace();
+  if (!exec.path_usable) return std::nullopt;
+  Executable executable;
+  executable.path = exec.path;
+  executable.deleted = exec.unlinked;
+  if (exec.self.traced) {
+    executable.unproven = Unproven::traced;
+  } else if (exec.unlinked) {
+    executable.unproven = Unproven::exe_replaced;
+  } else {
+    auto const seen = seen_from_here(exec.path, {exec.executable, exec.mount, exec.links});
+    if (seen == Sight::same) return executable;
+    if (exec.mount_namespace == own_namespace) return std::nullopt;
+    executable.unproven = seen == Sight::other ? Unproven::other_namespace : Unproven::unreadable;
+  }
+  return executable;
+}
 
 std::optional<Executable> prove_executable(ProcDir &process, bool traced) {
   auto const file = process.executable();

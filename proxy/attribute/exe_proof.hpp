@@ -3,6 +3,7 @@
 
 #include <optional>
 
+#include "attribute/kernel_exec.hpp"
 #include "attribute/proc_dir.hpp"
 
 namespace imdsgate {
@@ -11,5 +12,10 @@ namespace imdsgate {
 // executable to look at. Asks no file system that could fail to answer, unless it is a local one that is
 // mounted here.
 std::optional<Executable> prove_executable(ProcDir &process, bool traced);
+
+// The same for an exec that a kernel program wrote down. nullopt: what it wrote does not tell, and the process itself
+// has to be looked at: some file systems (btrfs, overlayfs) number their files otherwise in stat(2) than within the
+// kernel, and some files are in no directory.
+std::optional<Executable> prove_recorded(KernelExec const &exec);
 
 }  // namespace imdsgate

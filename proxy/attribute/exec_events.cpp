@@ -5,14 +5,11 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <cerrno>
 #include <cstring>
 #include <utility>
-
-#include "attribute/proc_connector.hpp"
 
 namespace imdsgate {
 namespace {
@@ -23,22 +20,19 @@ using Clock = std::chrono::steady_clock;
 
 }  // namespace
 
-Result<std::unique_ptr<ExecEvents>> ExecEvents::open(asio::any_io_executor loop, HeldFd connector,
+Result<std::unique_ptr<ExecEvents>> ExecEvents::open(asio::any_io_executor loop, ExecQueue queue,
                                                      ExecEventsOptions options) {
   HeldFd doorbell(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!doorbell) return Error{Errc::system, std::string("eventfd: ") + std::strerror(errno)};
-  if (!queued_in(connector.get())) {
-    return Error{Errc::system, std::string("proc connector: SO_MEMINFO: ") + std::strerror(errno)};
-  }
   return std::unique_ptr<ExecEvents>(
-      new ExecEvents(std::move(loop), std::move(connector), std::move(doorbell), std::move(options)));
+      new ExecEvents(std::move(loop), std::move(queue), std::move(doorbell), std::move(options)));
 }
 
-ExecEvents::ExecEvents(asio::any_io_executor loop, HeldFd connector, HeldFd doorbell,
+ExecEvents::ExecEvents(asio::any_io_executor loop, ExecQueue queue, HeldFd doorbell,
                        ExecEventsOptions options)
     : loop_(loop),
       options_(std::move(options)),
-      connector_(std::move(connector)),
+      queue_(std::move(queue)),
       doorbell_(loop, doorbell.release()),
       timer_(loop),
       history_(options_.history),
@@ -65,7 +59,8 @@ void ExecEvents::request() {
   page_.emplace(std::move(*page));
   (*page_)->busy.store(1);  // until the tracker says otherwise
   received_ = 0;
-  std::array const fds{connector_.get(), page_->fd(), doorbell_.native_handle()};
+  std::vector<int> fds{page_->fd(), doorbell_.native_handle()};
+  fds.insert(fds.end(), queue_.fds.begin(), queue_.fds.end());
   std::weak_ptr<bool> const alive = alive_;
   auto const made = [this, alive, generation](NewWorker tracker) {
     if (alive.expired() || generation != generation_ || closed_ || tracker.pid == 0) return;
@@ -133,9 +128,9 @@ void ExecEvents::watch_doorbell() {
 // Nothing waits in the kernel, and the tracker is not busy with what it took from there: all there is to tell
 // has been sent. In this order: busy is set before the queue gets shorter.
 bool ExecEvents::at_rest() {
-  auto const queued = queued_in(connector_.get());
+  bool const empty = queue_.empty();
   std::atomic_thread_fence(std::memory_order_seq_cst);
-  return queued == 0u && (*page_)->busy.load() == 0;
+  return empty && (*page_)->busy.load() == 0;
 }
 
 asio::awaitable<bool> ExecEvents::drained(Deadline deadline) {

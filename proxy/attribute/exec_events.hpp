@@ -17,6 +17,7 @@
 #include "attribute/codec_exec.hpp"
 #include "attribute/exec_history.hpp"
 #include "attribute/exec_page.hpp"
+#include "attribute/exec_queue.hpp"
 #include "attribute/keeper_link.hpp"
 
 namespace imdsgate {
@@ -43,8 +44,7 @@ struct ExecEventsCounters {
 
 class ExecEvents {
  public:
-  // `connector`: open_proc_connector(), in the namespaces the daemon was started in.
-  static Result<std::unique_ptr<ExecEvents>> open(boost::asio::any_io_executor loop, HeldFd connector,
+  static Result<std::unique_ptr<ExecEvents>> open(boost::asio::any_io_executor loop, ExecQueue queue,
                                                   ExecEventsOptions options);
   ExecEvents(ExecEvents const &) = delete;
 
@@ -55,7 +55,7 @@ class ExecEvents {
 
   // After true, every exec that happened before the call has been given to on_exec (and is in the history),
   // and every loss to on_lost. False: that cannot be said, because the deadline passed or no tracker is
-  // ready. Usually one system call, and no suspension.
+  // ready. Usually one system call at most, and no suspension.
   boost::asio::awaitable<bool> drained(Deadline deadline);
 
   // In the order of the events. Also called within drained(); may not call back into this object.
@@ -78,7 +78,7 @@ class ExecEvents {
     std::uint32_t number;
     bool passed = false;
   };
-  ExecEvents(boost::asio::any_io_executor loop, HeldFd connector, HeldFd doorbell, ExecEventsOptions options);
+  ExecEvents(boost::asio::any_io_executor loop, ExecQueue queue, HeldFd doorbell, ExecEventsOptions options);
 
   void request();
   void request_later();
@@ -95,7 +95,7 @@ class ExecEvents {
 
   boost::asio::any_io_executor loop_;
   ExecEventsOptions options_;
-  HeldFd connector_;
+  ExecQueue queue_;
   boost::asio::posix::stream_descriptor doorbell_;
   boost::asio::steady_timer timer_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // for calls that may come after our end

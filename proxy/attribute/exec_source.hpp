@@ -2,17 +2,30 @@
 // than one: the proc connector, the script of a test, and a BPF program's ring buffer.
 #pragma once
 
+#include <memory>
+#include <optional>
 #include <vector>
 
 #include "attribute/exec_record.hpp"
 
 namespace imdsgate {
 
+struct KernelExec;  // kernel_exec.hpp
+
+// A process in the moment of an event, as the kernel has it.
+struct TaskState {
+  pid_t tgid = 0;
+  std::uint64_t start_ticks = 0;
+  bool traced = false;
+  uid_t real_uid = 0, effective_uid = 0, saved_uid = 0;
+  gid_t real_gid = 0, effective_gid = 0;
+};
+
 struct ProcessEvent {
   enum class What {
     fork,         // pid, tgid: the parent's; child_pid, child_tgid. A new thread has child_tgid == tgid
     exec,         // tgid
-    exit,         // one thread, pid, of tgid
+    exit,         // one thread, pid, of tgid; of some sources only the last, as tgid
     credentials,  // tgid: its user or group ids changed
     traced,       // tgid: a tracer came or went
     lost,         // events between `since` and `time` are missing, `count` of them (0: not counted)
@@ -24,12 +37,19 @@ struct ProcessEvent {
   pid_t child_tgid = 0;
   MonotonicTime since{};
   std::uint64_t count = 0;
+  // Of a source that looks in the kernel. Of a fork who the child is, of a fork and an exec who the parent is, and of
+  // an exec what was exec'd.
+  std::optional<TaskState> child{}, parent{};
+  std::shared_ptr<KernelExec const> image{};
 };
 
 class ExecSource {
  public:
   virtual ~ExecSource() = default;
-  virtual int poll_fd() const = 0;  // readable when there may be events
+  // Readable when there may be events. Asked for before each poll(2): until drain() is called, events make it so.
+  virtual int poll_fd() = 0;
+  // How long events may wait while there are many: what costs the host most is to be woken by each.
+  virtual std::chrono::milliseconds patience() const = 0;
   // Appends events, in the order in which they were queued, without waiting. False: there may be more, or a
   // loss is to be told once there are no more. True: whatever is left makes poll_fd() readable.
   virtual bool drain(std::vector<ProcessEvent> &events) = 0;

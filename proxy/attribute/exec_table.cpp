@@ -1,5 +1,7 @@
 #include "attribute/exec_table.hpp"
 
+#include "attribute/kernel_exec.hpp"
+
 #include <algorithm>
 #include <utility>
 
@@ -74,8 +76,10 @@ void ExecTable::fork(ProcessEvent const &event) {
     child->since = event.time;
     child->forked = true;
   }  // else the scan saw it, but not who forked it
+  if (event.child) child->start_ticks = event.child->start_ticks;
   child->parent_tgid = event.tgid;
   child->parent = parent;
+  if (parent) compare(*parent, event.parent);
   child->inherited = parent ? image_of(*parent) : nullptr;
 }
 
@@ -93,10 +97,41 @@ void ExecTable::exec(ProcessEvent const &event) {
   record.exec_seq = ++entry->execs;
   entry->last_exec = event.time;
   entry->threaded = false;  // exec ends the others, and takes the leader's number
-  read_image(*entry, record);
+  if (event.image) {
+    take_image(*entry, *event.image, record);
+  } else {
+    read_image(*entry, record);
+  }
+  if (entry->parent) compare(*entry->parent, event.parent);
   add_parent(*entry, record);
   if (!record.process) ++counters_.unknown;
   emit_(record);
+}
+
+void ExecTable::take_image(Entry &entry, KernelExec const &exec, ExecRecord &record) {
+  entry.stale = entry.traced = false;
+  entry.read = reader_.now();
+  entry.start_ticks = exec.self.start_ticks;
+  entry.image = std::make_shared<Process const>(reader_.recorded(exec));
+  record.start_ticks = entry.start_ticks;
+  record.process = *entry.image;
+}
+
+// What an event says of a process may be newer than what is known.
+void ExecTable::compare(Entry &entry, std::optional<TaskState> const &now) {
+  if (!now || entry.tgid != now->tgid || entry.ended) return;
+  if (entry.start_ticks && entry.start_ticks != now->start_ticks) return;
+  entry.start_ticks = now->start_ticks;
+  auto const image = image_of(entry);
+  if (!image) return;
+  auto const proven = image->executable && image->executable->proven();
+  bool const same = image->real_uid == now->real_uid && image->effective_uid == now->effective_uid &&
+                    image->saved_uid == now->saved_uid && image->real_gid == now->real_gid &&
+                    image->effective_gid == now->effective_gid && !(now->traced && proven);
+  if (same) return;
+  auto changed = *image;
+  reader_.set_rights(changed, *now);
+  entry.image = std::make_shared<Process const>(std::move(changed));
 }
 
 void ExecTable::read_image(Entry &entry, ExecRecord &record) {

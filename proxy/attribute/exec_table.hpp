@@ -23,6 +23,9 @@ namespace imdsgate {
 struct ProcessReader {
   std::function<Answered<Process>(pid_t)> describe;
   std::function<std::optional<ProcStat>(pid_t)> stat;
+  // Of what a source wrote down: what it exec'd, and who it is now.
+  std::function<Process(KernelExec const &)> recorded{};
+  std::function<void(Process &, TaskState const &)> set_rights{};
   // Makes a description that of another process which has the same image: id, entity_id and start.
   std::function<void(Process &, pid_t, std::uint64_t start_ticks)> rename;
   std::function<std::vector<pid_t>()> everyone;
@@ -85,6 +88,8 @@ class ExecTable {
   EntryPtr find(pid_t tgid) const;
   EntryPtr add(pid_t tgid);  // in the place of whoever had the number; nullptr: the limit
   void read_image(Entry &entry, ExecRecord &record);
+  void take_image(Entry &entry, KernelExec const &exec, ExecRecord &record);
+  void compare(Entry &entry, std::optional<TaskState> const &now);
   void add_parent(Entry &entry, ExecRecord &record);
   ImagePtr image_of(Entry &entry);
   ImagePtr by_inheritance(Entry &entry);

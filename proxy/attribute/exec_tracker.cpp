@@ -13,6 +13,7 @@
 #include "attribute/cgroup_tree.hpp"
 #include "attribute/codec_exec.hpp"
 #include "attribute/describe.hpp"
+#include "attribute/exec_ring.hpp"
 #include "attribute/holders.hpp"
 #include "attribute/proc_connector.hpp"
 
@@ -25,11 +26,10 @@ constexpr std::uint64_t kRingAt = 32;  // records that wait: a third of what the
 constexpr auto kRingAfter = 50ms;      // how late the gateway may learn of an exec that it does not ask for
 constexpr auto kSweepEvery = 1s;
 // Being woken by each event is what costs the host most: the waker pays. So from this many execs in a window
-// on, the tracker looks by itself, at this interval, and is woken by the gateway alone. Below that it is
+// on, the tracker looks by itself, as often as its source wants, and is woken by the gateway alone. Below that it is
 // woken by each, and reads a program within its first moments.
 constexpr auto kWindow = 100ms;
 constexpr std::uint64_t kManyExecs = 10;
-constexpr auto kNap = 1ms;
 // Events are stamped before they are queued: one this much younger than a request was queued after it.
 constexpr auto kDisorder = 10ms;
 
@@ -46,8 +46,17 @@ std::uint64_t boot_ticks(MonotonicTime time) {
   return static_cast<std::uint64_t>(since_boot / tick);
 }
 
+std::unique_ptr<ExecSource> source_of(TrackerFds const &fds) {
+  if (!fds.shared) return std::make_unique<ProcConnector>(fds.source.get());
+  return ExecRing::open(fds.source.get(), fds.shared.get());
+}
+
 ProcessReader reader_of(Describer &describer) {
   ProcessReader reader;
+  reader.recorded = [&describer](KernelExec const &exec) { return describer.recorded(exec); };
+  reader.set_rights = [&describer](Process &process, TaskState const &state) {
+    describer.set_rights(process, state);
+  };
   reader.describe = [&describer](pid_t tgid) { return describer.image(tgid); };
   reader.stat = stat_of;
   reader.rename = [&describer](Process &process, pid_t tgid, std::uint64_t start_ticks) {
@@ -100,7 +109,7 @@ bool ExecTracker::wait(int timeout_ms) {
 
 bool ExecTracker::nap() {
   pollfd request{records_.get(), POLLIN, 0};
-  if (::poll(&request, 1, static_cast<int>(kNap / 1ms)) < 0 && errno != EINTR) return false;
+  if (::poll(&request, 1, static_cast<int>(source_.patience() / 1ms)) < 0 && errno != EINTR) return false;
   if (request.revents != 0 && !take_requests()) return false;
   take_events();
   if (events_.empty() && emptied_) {
@@ -198,11 +207,11 @@ void ExecTracker::ring() {
 
 int run_tracker(HeldFd records, TrackerFds fds) {
   auto page = ExecPage::map(std::move(fds.page));
-  if (!page) return 1;
-  CgroupTree const cgroups = CgroupTree::open();
+  auto const source = source_of(fds);
+  if (!page || !source) return 1;
+  CgroupTree cgroups = CgroupTree::open();
   Describer describer(cgroups);
-  ProcConnector source(fds.connector.get());
-  ExecTracker tracker(std::move(records), std::move(fds.doorbell), std::move(*page), source,
+  ExecTracker tracker(std::move(records), std::move(fds.doorbell), std::move(*page), *source,
                       reader_of(describer));
   tracker.scan();
   while (tracker.run_once(-1)) {

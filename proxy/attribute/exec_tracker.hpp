@@ -14,11 +14,12 @@ namespace imdsgate {
 
 // What the gateway hands over, in this order as SCM_RIGHTS.
 struct TrackerFds {
-  HeldFd connector;  // open_proc_connector()
-  HeldFd page;       // ExecPage
-  HeldFd doorbell;   // eventfd: rung when the gateway should take records, which it does at its own pace
+  HeldFd page;      // ExecPage
+  HeldFd doorbell;  // eventfd: rung when the gateway should take records, which it does at its own pace
+  HeldFd source;    // ExecQueue::fds: the proc connector, or the ring of the BPF programs
+  HeldFd shared;    // with the latter alone: their bpf_exec_shared
 };
-constexpr std::size_t kTrackerFds = 3;
+constexpr std::size_t kTrackerFds = 4;
 
 // Until the other end of `records` (SOCK_SEQPACKET) is closed; the exit status. Waits while the gateway takes
 // no records: then events queue in the connector's socket, and what does not fit there is told as lost.

@@ -58,7 +58,7 @@ bool KeeperLink::take_answers() {
     if (size != sizeof answer || asked_.empty()) return false;
     auto const made = std::move(asked_.front());
     asked_.pop_front();
-    made({fds[0] ? answer.worker : 0, std::move(fds[0]), std::move(fds[1])});
+    made({fds.back() ? answer.worker : 0, std::move(fds[0]), std::move(fds[1])});
   }
 }
 

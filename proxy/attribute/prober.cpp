@@ -114,9 +114,10 @@ class Keeper {
       case KeeperRequest::What::new_worker:
         return answer_forked([](HeldFd socket) { return run_worker(std::move(socket)); });
       case KeeperRequest::What::new_tracker: {
-        if (!fds.back()) return false;
-        return answer_forked([&fds](HeldFd socket) {
-          return run_tracker(std::move(socket), {std::move(fds[0]), std::move(fds[1]), std::move(fds[2])});
+        TrackerFds given{std::move(fds[0]), std::move(fds[1]), std::move(fds[2]), std::move(fds[3])};
+        if (!given.source) return false;
+        return answer_forked([&given](HeldFd socket) {
+          return run_tracker(std::move(socket), std::move(given));
         });
       }
       case KeeperRequest::What::kill:

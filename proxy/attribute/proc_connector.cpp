@@ -142,9 +142,18 @@ std::optional<ProcessEvent> meaning(proc_event const &event) {
   return out;
 }
 
+// How much is in the socket's receive queue, in the kernel's count of bytes; 0: everything was taken. nullopt: the
+// kernel does not say.
+std::optional<std::uint32_t> queued_in(int socket) {
+  std::array<std::uint32_t, SK_MEMINFO_VARS> info{};
+  socklen_t size = sizeof info;
+  if (::getsockopt(socket, SOL_SOCKET, SO_MEMINFO, info.data(), &size) != 0) return std::nullopt;
+  return info[SK_MEMINFO_RMEM_ALLOC];
+}
+
 }  // namespace
 
-Result<ConnectorSocket> open_proc_connector(ConnectorOptions options) {
+Result<ExecQueue> open_proc_connector(ConnectorOptions options) {
   std::unique_ptr<nl_sock, void (*)(nl_sock *)> const socket(nl_socket_alloc(), nl_socket_free);
   if (!socket) return Error{Errc::system, "nl_socket_alloc: out of memory"};
   if (int const error = nl_connect(socket.get(), NETLINK_CONNECTOR); error < 0) {
@@ -153,22 +162,20 @@ Result<ConnectorSocket> open_proc_connector(ConnectorOptions options) {
   if (int const error = nl_socket_add_membership(socket.get(), CN_IDX_PROC); error < 0) {
     return Error{Errc::refused, std::string("proc connector: joining its group: ") + nl_geterror(error)};
   }
-  ConnectorSocket opened;
+  ExecQueue queue;
+  queue.source = "proc_connector";
   int const fd = nl_socket_get_fd(socket.get());
-  opened.finding = enlarge(fd, options.receive_buffer);
+  queue.finding = enlarge(fd, options.receive_buffer);
   auto const token = static_cast<std::uint32_t>(std::chrono::steady_clock::now().time_since_epoch().count());
   if (auto asked = listen(socket.get(), token); !asked) return asked.error();
   if (auto heard = acknowledged(fd, token); !heard) return heard.error();
-  opened.socket.reset(::fcntl(fd, F_DUPFD_CLOEXEC, 3));  // libnl closes its own
-  if (!opened.socket) return failed("fcntl");
-  return opened;
-}
-
-std::optional<std::uint32_t> queued_in(int socket) {
-  std::array<std::uint32_t, SK_MEMINFO_VARS> info{};
-  socklen_t size = sizeof info;
-  if (::getsockopt(socket, SOL_SOCKET, SO_MEMINFO, info.data(), &size) != 0) return std::nullopt;
-  return info[SK_MEMINFO_RMEM_ALLOC];
+  auto const kept = std::make_shared<HeldFd>(::fcntl(fd, F_DUPFD_CLOEXEC, 3));  // libnl closes its own
+  if (!*kept) return failed("fcntl");
+  if (!queued_in(kept->get())) return failed("SO_MEMINFO");
+  queue.fds = {kept->get()};
+  queue.empty = [kept] { return queued_in(kept->get()) == 0u; };
+  queue.owner = kept;
+  return queue;
 }
 
 ProcConnector::ProcConnector(int socket) : socket_(socket), last_(std::chrono::steady_clock::now()) {

@@ -7,11 +7,9 @@
 
 #include <array>
 #include <optional>
-#include <string>
 
+#include "attribute/exec_queue.hpp"
 #include "attribute/exec_source.hpp"
-#include "attribute/held_fd.hpp"
-#include "model/result.hpp"
 
 namespace imdsgate {
 
@@ -19,25 +17,18 @@ struct ConnectorOptions {
   int receive_buffer = 16 << 20;  // bytes, as SO_RCVBUFFORCE takes them
 };
 
-struct ConnectorSocket {
-  HeldFd socket;
-  std::optional<std::string> finding;  // what is less than asked for: the receive buffer
-};
-
 // A socket that listens to every event of the host, without an event mask (with one, the numbers of the
 // events have gaps of their own). In the namespaces of the caller; needs CAP_NET_ADMIN. `refused` where there
 // is no connector.
-Result<ConnectorSocket> open_proc_connector(ConnectorOptions options = {});
-
-// How much is in the socket's receive queue, in the kernel's count of bytes; 0: everything was taken. Costs
-// one system call, on any descriptor of the socket. nullopt: the kernel does not say.
-std::optional<std::uint32_t> queued_in(int socket);
+Result<ExecQueue> open_proc_connector(ConnectorOptions options = {});
 
 class ProcConnector : public ExecSource {
  public:
   explicit ProcConnector(int socket);  // the caller keeps it open
   ProcConnector(ProcConnector const &) = delete;
-  int poll_fd() const override { return socket_; }
+  int poll_fd() override { return socket_; }
+  // Whoever is told of an exec has to read what was exec'd before it has ended.
+  std::chrono::milliseconds patience() const override { return std::chrono::milliseconds(1); }
   bool drain(std::vector<ProcessEvent> &events) override;
 
  private:

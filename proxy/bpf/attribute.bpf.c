@@ -14,37 +14,13 @@
 #include <bpf/bpf_tracing.h>
 
 #include "attribute_maps.h"
+#include "task.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-// The kernel's structures, as far as they are read; libbpf finds the offsets of the running kernel by the names.
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
-typedef struct { int counter; } atomic_t;
 typedef struct { __s64 counter; } atomic64_t;
 typedef struct { atomic64_t refcnt; } file_ref_t;
-typedef struct { __u32 val; } kuid_t;
-typedef struct { __u32 val; } kgid_t;
-
-struct cred { kuid_t uid, euid, suid; kgid_t gid, egid, sgid; };
-struct files_struct { atomic_t count; };
-struct signal_struct { int nr_threads; };
-struct mm_struct;
-struct io_uring_task;
-struct task_struct {
-  unsigned int flags;
-  unsigned int ptrace;
-  struct mm_struct *mm;
-  int tgid;
-  struct task_struct *real_parent;
-  struct task_struct *group_leader;
-  __u64 start_boottime;
-  const struct cred *real_cred;
-  const struct cred *cred;
-  struct files_struct *files;
-  struct signal_struct *signal;
-  struct io_uring_task *io_uring;
-  __u64 self_exec_id;
-};
 struct file { file_ref_t f_ref; };                // since Linux 6.13
 struct file___counted { atomic64_t f_count; };  // before
 struct socket { struct file *file; };
@@ -91,23 +67,6 @@ struct {  // by bpf_connection::quota_cgroup: how many entries of `connections` 
   __type(key, __u64);
   __type(value, __u32);
 } used SEC(".maps");
-
-static __always_inline void look_at(struct task_struct *task, struct bpf_task *out) {
-  struct task_struct *leader = task->group_leader;
-  const struct cred *cred = task->real_cred;
-  out->start_boottime = leader->start_boottime;
-  out->exec_id = task->self_exec_id;
-  out->mm = (__u64)task->mm;
-  out->tgid = (__u32)task->tgid;
-  out->unusual = (task->ptrace || leader->ptrace ? BPF_TASK_TRACED : 0) |
-                 (task->cred != task->real_cred ? BPF_TASK_OTHER_CREDENTIALS : 0);
-  out->real_uid = cred->uid.val;
-  out->effective_uid = cred->euid.val;
-  out->saved_uid = cred->suid.val;
-  out->real_gid = cred->gid.val;
-  out->effective_gid = cred->egid.val;
-  out->saved_gid = cred->sgid.val;
-}
 
 static __always_inline bool same_program(const struct bpf_task *a, const struct bpf_task *b) {
   return a->exec_id == b->exec_id && a->mm == b->mm;

@@ -50,8 +50,8 @@ std::optional<uid_t> peer_uid(int fd) {
 
 class Daemon {
  public:
-  // `connector`: the host's exec events, or why there are none.
-  Daemon(RunOptions const &options, Configuration configuration, InstanceLock lock, Result<ConnectorSocket> connector);
+  // `exec_queue`: the host's exec events, or why there are none.
+  Daemon(RunOptions const &options, Configuration configuration, InstanceLock lock, Result<ExecQueue> exec_queue);
   Result<void> start_up();
   int run();
 
@@ -80,7 +80,7 @@ class Daemon {
   Metrics metrics_{IMDSGATE_VERSION};
   std::unique_ptr<Reporter> reporter_;
   std::unique_ptr<ProberClient> prober_;
-  Result<ConnectorSocket> connector_;
+  Result<ExecQueue> exec_queue_;
   std::unique_ptr<ExecFeed> exec_feed_;
   std::optional<ExecContext> execs_;
   std::optional<AttributionTier> tier_;
@@ -96,12 +96,12 @@ class Daemon {
 };
 
 Daemon::Daemon(RunOptions const &options, Configuration configuration, InstanceLock lock,
-               Result<ConnectorSocket> connector)
+               Result<ExecQueue> exec_queue)
     : options_(options),
       lock_(std::move(lock)),
       settings_(std::move(configuration.settings)),
       policies_(std::move(configuration.policies)),
-      connector_(std::move(connector)) {
+      exec_queue_(std::move(exec_queue)) {
   if (options_.mode) settings_.mode = *options_.mode;
 }
 
@@ -154,7 +154,7 @@ Result<void> Daemon::open_parts() {
     metrics_.count_prober_replaced();
     announce(Lifecycle::prober_replaced, false, why);
   };
-  auto feed = ExecFeed::open(std::move(connector_), {loop_.get_executor(), *prober_, metrics_, tracker_replaced});
+  auto feed = ExecFeed::open(std::move(exec_queue_), {loop_.get_executor(), *prober_, metrics_, tracker_replaced});
   if (!feed) return feed.error();
   exec_feed_ = std::move(feed.value());
   execs_.emplace(exec_feed_->events(), host->id);
@@ -360,7 +360,8 @@ int run_daemon(RunOptions const &options) {
   };
   auto lock = InstanceLock::take(configuration.settings.control_socket);
   if (!lock) return fail(lock.error().detail);
-  auto connector = open_proc_connector();  // where the daemon was started: another network namespace has none
+  // Where the daemon was started: another network namespace has no proc connector.
+  auto exec_queue = open_exec_queue(configuration.settings.attribution);
   if (options.netns) {
     if (auto entered = enter_network_namespace(*options.netns); !entered) return fail(entered.error().detail);
   }
@@ -370,7 +371,7 @@ int run_daemon(RunOptions const &options) {
   }
   std::signal(SIGPIPE, SIG_IGN);
   raise_descriptor_limit();
-  Daemon daemon(options, std::move(configuration), std::move(lock.value()), std::move(connector));
+  Daemon daemon(options, std::move(configuration), std::move(lock.value()), std::move(exec_queue));
   if (auto started = daemon.start_up(); !started) return fail(started.error().detail);
   return daemon.run();
 }

@@ -9,11 +9,15 @@
 #include <utility>
 
 #include "attribute/exec_events.hpp"
-#include "attribute/proc_connector.hpp"
 #include "attribute/prober_client.hpp"
+#include "gateway/settings.hpp"
 #include "report/metrics.hpp"
 
 namespace imdsgate {
+
+// The BPF programs' where these may be used and load, else the proc connector's, in the caller's namespaces; with the
+// capabilities that load_exec_programs() names.
+Result<ExecQueue> open_exec_queue(AttributionChoice choice);
 
 class ExecFeed {
  public:
@@ -23,13 +27,13 @@ class ExecFeed {
     Metrics &metrics;
     std::function<void(std::string const &)> on_replaced;  // the tracker, and why
   };
-  // `connector`: open_proc_connector(). Where there is none the feed is empty: sequences are then joined through the
+  // `queue`: open_exec_queue(). Where there is none the feed is empty: sequences are then joined through the
   // requester's own exec alone.
-  static Result<std::unique_ptr<ExecFeed>> open(Result<ConnectorSocket> connector, Parts parts);
+  static Result<std::unique_ptr<ExecFeed>> open(Result<ExecQueue> queue, Parts parts);
   ExecFeed(ExecFeed const &) = delete;
 
   ExecEvents *events() { return events_.get(); }                // nullptr: there are none
-  std::string const &source() const { return source_; }        // "proc_connector", or "none: " and why
+  std::string const &source() const { return source_; }        // "bpf", "proc_connector", or "none: " and why
   std::uint64_t take_losses() { return std::exchange(losses_, 0); }  // spans of time, since it was asked last
   void close();
 

@@ -37,12 +37,14 @@ std::string_view script_of(Process const &process) {
 
 void add_names(std::vector<std::string> &names, Process const &process) {
   if (process.executable) add(names, basename(process.executable->path));
+  add(names, basename(process.executed_as));
   add(names, basename(invoked_as(process)));
   add(names, process.comm);
 }
 
 void add_executables(std::vector<std::string> &paths, Process const &process) {
   if (process.executable) add(paths, process.executable->path);
+  add(paths, process.executed_as);
   if (auto const invoked = invoked_as(process); invoked.find('/') != invoked.npos) add(paths, invoked);
   if (auto const script = script_of(process); script.find('/') != script.npos) add(paths, script);
 }

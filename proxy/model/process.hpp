@@ -62,6 +62,8 @@ struct Process {
   pid_t parent_pid = 0;
   std::optional<Executable>
       executable;  // nullopt: /proc/PID/exe could not be read (a kernel thread, pid 1 of another user)
+  // The path that execve(2) was given, as a kernel program recorded it: of a script its own. Empty: nobody did.
+  std::string executed_as;
   std::string comm;
   std::vector<std::string> args;  // at most 64 and 8 KiB; empty: could not be read or erased
   bool args_truncated = false;
@@ -93,8 +95,8 @@ struct Ancestor {
 };
 
 // Everything a process goes by (design §4): the executable's own first; distinct, none empty. As names:
-// basenames of the executable and of argv[0], and comm; as paths: the executable's, argv[0] when it is a
-// path, and of a script its own (the executable is its interpreter).
+// basenames of the executable, of what it was exec'd as and of argv[0], and comm; as paths: the executable's, what it
+// was exec'd as, argv[0] when it is a path, and of a script its own (the executable is its interpreter).
 std::vector<std::string> claimed_names(Process const &process);
 std::vector<std::string> claimed_executables(Process const &process);
 

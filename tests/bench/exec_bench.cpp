@@ -20,6 +20,7 @@
 #include <string>
 #include <vector>
 
+#include "attribute/bpf_execs.hpp"
 #include "attribute/exec_events.hpp"
 #include "attribute/proc_connector.hpp"
 #include "attribute/worker_pool.hpp"
@@ -37,6 +38,7 @@ struct Options {
   int loops = 1;       // that start programs at the same time
   int barriers = 500;
   std::string program = "/bin/true";
+  bool connector = false;  // instead of BPF
 };
 
 [[noreturn]] void die(std::string const &what) {
@@ -84,15 +86,15 @@ double cpu_seconds(pid_t pid) {
 // As much of the gateway as exec events need.
 class Gateway {
  public:
-  Gateway() : pool_(loop_.get_executor(), {.warm = 1, .start = fork_prober}) {
-    auto connector = open_proc_connector();
-    if (!connector) die(connector.error().detail);
+  explicit Gateway(Options const &options) : pool_(loop_.get_executor(), {.warm = 1, .start = fork_prober}) {
+    auto queue = options.connector ? open_proc_connector() : load_exec_programs();
+    if (!queue) die(queue.error().detail);
     if (auto started = pool_.start_prober(); !started) die(started.error().detail);
-    ExecEventsOptions options;
-    options.request = [this](std::span<int const> fds, std::function<void(NewWorker)> made) {
+    ExecEventsOptions events_options;
+    events_options.request = [this](std::span<int const> fds, std::function<void(NewWorker)> made) {
       return pool_.request_tracker(fds, std::move(made));
     };
-    auto events = ExecEvents::open(loop_.get_executor(), std::move(connector->socket), std::move(options));
+    auto events = ExecEvents::open(loop_.get_executor(), std::move(queue.value()), std::move(events_options));
     if (!events) die(events.error().detail);
     events_ = std::move(*events);
     events_->start();
@@ -164,7 +166,7 @@ double rate_with_tracker(Options const &options, Totals &totals, double &spent) 
   if (pid == 0) {
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
     {
-      Gateway gateway;
+      Gateway gateway(options);
       if (::write(ready[1], "r", 1) != 1) ::_exit(1);
       gateway.run_until_readable(stop[0]);
       auto const got = gateway.totals();
@@ -255,7 +257,7 @@ void print_barriers(char const *what, Options const &options, Gateway &gateway, 
 }
 
 void measure_barriers(Options const &options) {
-  Gateway gateway;
+  Gateway gateway(options);
   print_barriers("at rest", options, gateway, false);
   print_barriers("after a program's end", options, gateway, true);
 }
@@ -270,6 +272,7 @@ int main(int argc, char **argv) {
   app.add_option("--loops", options.loops, "that start programs at the same time")->capture_default_str();
   app.add_option("--barriers", options.barriers)->capture_default_str();
   app.add_option("--program", options.program)->capture_default_str();
+  app.add_flag("--proc-connector", options.connector, "as without BPF");
   CLI11_PARSE(app, argc, argv);
   measure_rates(options);
   measure_barriers(options);

@@ -1,5 +1,5 @@
-// Execs of this machine as the kernel tells them. The test sees everybody's, and asserts of its own children
-// only.
+// Execs of this machine as the kernel tells them, by each of its ways. The test sees everybody's, and asserts of its
+// own children only.
 #include "attribute/exec_events.hpp"
 
 #include <fcntl.h>
@@ -14,6 +14,7 @@
 #include <fstream>
 #include <thread>
 
+#include "attribute/bpf_execs.hpp"
 #include "attribute/proc_connector.hpp"
 #include "live_host.hpp"
 
@@ -27,11 +28,13 @@ using namespace std::chrono_literals;
 // Where the tests begin; LiveHost goes into a network namespace of its own, which has no connector.
 HeldFd const first_network(::open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC));
 
-class ExecEventsTest : public LiveHost {
+enum class By { proc_connector, bpf };
+
+class ExecEventsTest : public LiveHost, public ::testing::WithParamInterface<By> {
  protected:
   void SetUp() override {
     ASSERT_EQ(::setns(first_network.get(), CLONE_NEWNET), 0) << "needs root";
-    open_connector({});
+    open_queue(16 << 20);
     if (IsSkipped()) return;
     LiveHost::SetUp();
   }
@@ -39,17 +42,18 @@ class ExecEventsTest : public LiveHost {
     if (events_) events_->close();
     LiveHost::TearDown();
   }
-  void open_connector(ConnectorOptions options) {
-    auto opened = open_proc_connector(options);
+  void open_queue(int bytes) {
+    auto opened = GetParam() == By::bpf ? load_exec_programs({.ring_bytes = static_cast<std::uint32_t>(bytes)})
+                                        : open_proc_connector({.receive_buffer = bytes});
     if (!opened) GTEST_SKIP() << "no exec events here: " << opened.error().detail;
-    connector_ = std::move(opened->socket);
+    queue_ = std::move(*opened);
   }
   void start_events(ExecEventsOptions options = {}) {
     options.request = [this](std::span<int const> fds, std::function<void(NewWorker)> made) {
       return client_->request_tracker(fds, std::move(made));
     };
     options.kill = [this](pid_t pid) { client_->kill_tracker(pid); };
-    auto opened = ExecEvents::open(io_.get_executor(), std::move(connector_), std::move(options));
+    auto opened = ExecEvents::open(io_.get_executor(), std::move(queue_), std::move(options));
     ASSERT_TRUE(opened) << opened.error().detail;
     events_ = std::move(*opened);
     events_->on_exec = [this](ExecRecord const &record) { told_.push_back(record); };
@@ -83,7 +87,7 @@ class ExecEventsTest : public LiveHost {
     return process && process->executable ? process->executable->path : "unknown";
   }
 
-  HeldFd connector_;
+  ExecQueue queue_;
   std::unique_ptr<ExecEvents> events_;
   std::vector<ExecRecord> told_;
   std::vector<LostRecord> lost_;
@@ -102,7 +106,7 @@ std::string own_path() {
   return std::filesystem::read_symlink("/proc/self/exe");
 }
 
-TEST_F(ExecEventsTest, AnExecIsToldWithWhatItWasAndByWhom) {
+TEST_P(ExecEventsTest, AnExecIsToldWithWhatItWasAndByWhom) {
   start_events();
   auto const program = temp_.copy("/bin/sleep", "tool");
   Child child([&](auto) { run(program, "1000"); });
@@ -123,7 +127,7 @@ TEST_F(ExecEventsTest, AnExecIsToldWithWhatItWasAndByWhom) {
   EXPECT_EQ(known->process->entity_id, record.process->entity_id);
 }
 
-TEST_F(ExecEventsTest, TheIdentityIsTheOneThatAttributionGives) {
+TEST_P(ExecEventsTest, TheIdentityIsTheOneThatAttributionGives) {
   start_events();
   Child child([&](auto) {
     connect_here();
@@ -139,7 +143,7 @@ TEST_F(ExecEventsTest, TheIdentityIsTheOneThatAttributionGives) {
   EXPECT_EQ(record.parent->entity_id, named->holders[0]->parent->entity_id);
 }
 
-TEST_F(ExecEventsTest, AParentThatEndedBeforeTheExecKeepsItsIdentity) {
+TEST_P(ExecEventsTest, AParentThatEndedBeforeTheExecKeepsItsIdentity) {
   start_events();
   int hold[2], go[2], done[2];  // the orphan's life, its go, and both orphan's and parent's end or exec
   ASSERT_EQ(::pipe2(hold, O_CLOEXEC) | ::pipe2(go, O_CLOEXEC) | ::pipe2(done, O_CLOEXEC), 0);
@@ -174,7 +178,7 @@ TEST_F(ExecEventsTest, AParentThatEndedBeforeTheExecKeepsItsIdentity) {
   for (int const fd : {hold[0], hold[1], go[0], go[1], done[0]}) ::close(fd);
 }
 
-TEST_F(ExecEventsTest, AScriptIsItsInterpreterWithTheScriptAsArgument) {
+TEST_P(ExecEventsTest, AScriptIsItsInterpreterWithTheScriptAsArgument) {
   start_events();
   auto const script = (temp_.path / "job").string();
   std::ofstream(script) << "#!/bin/sh\nread line\n";
@@ -190,12 +194,14 @@ TEST_F(ExecEventsTest, AScriptIsItsInterpreterWithTheScriptAsArgument) {
   ASSERT_TRUE(record.process);
   EXPECT_EQ(exe(record.process), std::filesystem::canonical("/bin/sh"));
   EXPECT_EQ(record.process->args, (std::vector<std::string>{"/bin/sh", script, "argument"}));
+  auto const paths = claimed_executables(*record.process);
+  EXPECT_NE(std::find(paths.begin(), paths.end(), script), paths.end());
   EXPECT_EQ(record.exec_seq, 1u);
   ::close(hold[0]);
   ::close(hold[1]);
 }
 
-TEST_F(ExecEventsTest, AMemfdIsNoFileOfTheDisk) {
+TEST_P(ExecEventsTest, AMemfdIsNoFileOfTheDisk) {
   start_events();
   Child child([&](auto) {
     HeldFd const memory(::memfd_create("tool", MFD_CLOEXEC));
@@ -217,7 +223,7 @@ TEST_F(ExecEventsTest, AMemfdIsNoFileOfTheDisk) {
   EXPECT_FALSE(record.process->executable->proven());
 }
 
-TEST_F(ExecEventsTest, EveryExecOfAProcessIsCounted) {
+TEST_P(ExecEventsTest, EveryExecOfAProcessIsCounted) {
   start_events();
   Child child([&](auto) {
     ::execl("/bin/sh", "sh", "-c", "exec /bin/sh -c 'exec sleep 1000'", static_cast<char *>(nullptr));
@@ -232,7 +238,7 @@ TEST_F(ExecEventsTest, EveryExecOfAProcessIsCounted) {
   EXPECT_EQ(record.parent_tgid, ::getpid());
 }
 
-TEST_F(ExecEventsTest, AnExecByAThreadIsTheProcess) {
+TEST_P(ExecEventsTest, AnExecByAThreadIsTheProcess) {
   start_events();
   Child child([&](auto) {
     std::thread([] { run("/bin/sleep", "1000"); }).detach();
@@ -245,7 +251,29 @@ TEST_F(ExecEventsTest, AnExecByAThreadIsTheProcess) {
   EXPECT_TRUE(events_->history().find(child.pid(), record.start_ticks.value_or(0)));
 }
 
-TEST_F(ExecEventsTest, NoExecIsMissingAfterABarrier) {
+TEST_P(ExecEventsTest, TheParentIsWhoItWasAtTheExec) {
+  start_events();
+  Child parent([&](auto ready) {
+    // From here on it is another user than the one its image was read of.
+    if (::setresgid(34, 34, 34) != 0 || ::setresuid(33, 33, 33) != 0) ::_exit(97);
+    if (fork_with_me() == 0) run("/bin/sleep", "1000");
+    ready();
+    pause_forever();
+  });
+  parent.wait_ready();
+  auto const by_parent = [&] {
+    return std::find_if(told_.begin(), told_.end(),
+                        [&](auto const &record) { return record.parent_tgid == parent.pid(); });
+  };
+  run_until([&] { return drained() && by_parent() != told_.end(); });
+  auto const record = *by_parent();
+  ASSERT_TRUE(record.process && record.parent);
+  EXPECT_EQ(record.process->effective_uid, 33u);
+  EXPECT_EQ(record.parent->effective_uid, 33u);
+  EXPECT_EQ(record.parent->effective_gid, 34u);
+}
+
+TEST_P(ExecEventsTest, NoExecIsMissingAfterABarrier) {
   start_events();
   constexpr int kExecs = 300;
   int missing = 0;
@@ -254,7 +282,14 @@ TEST_F(ExecEventsTest, NoExecIsMissingAfterABarrier) {
     ASSERT_GT(pid, 0);
     ASSERT_EQ(::waitpid(pid, nullptr, 0), pid);
     ASSERT_TRUE(drained());
-    if (!last_of(pid)) ++missing;
+    auto const *record = last_of(pid);
+    if (!record) ++missing;
+    if (record && GetParam() == By::bpf) {
+      ASSERT_TRUE(record->process && record->parent) << "it is gone, and was written down before";
+      EXPECT_EQ(record->process->args, std::vector<std::string>{"true"});
+      EXPECT_EQ(record->process->executed_as, "/bin/true");
+      EXPECT_EQ(exe(record->parent), own_path());
+    }
     told_.clear();
   }
   EXPECT_EQ(missing, 0);
@@ -263,16 +298,16 @@ TEST_F(ExecEventsTest, NoExecIsMissingAfterABarrier) {
   EXPECT_EQ(lost_.size(), 0u);
 }
 
-TEST_F(ExecEventsTest, WithoutABarrierAnExecIsToldSoon) {
+TEST_P(ExecEventsTest, WithoutABarrierAnExecIsToldSoon) {
   start_events();
   Child child([&](auto) { run("/bin/sleep", "1000"); });
   child.wait_exec();
   run_until([&] { return last_of(child.pid()) != nullptr; });
 }
 
-TEST_F(ExecEventsTest, ALossIsSaidAndTheLivingAreFound) {
+TEST_P(ExecEventsTest, ALossIsSaidAndTheLivingAreFound) {
   ASSERT_EQ(::setns(first_network.get(), CLONE_NEWNET), 0);
-  open_connector({.receive_buffer = 16 << 10});
+  open_queue(16 << 10);
   start_events();
   auto const before = std::chrono::steady_clock::now();
   ASSERT_EQ(::kill(events_->tracker_pid(), SIGSTOP), 0);
@@ -298,7 +333,7 @@ TEST_F(ExecEventsTest, ALossIsSaidAndTheLivingAreFound) {
   EXPECT_GT(events_->counters().events_lost, 0u) << "the gap in the numbers is counted";
 }
 
-TEST_F(ExecEventsTest, ATrackerThatDiesIsReplacedAndTheTimeBetweenIsUnknown) {
+TEST_P(ExecEventsTest, ATrackerThatDiesIsReplacedAndTheTimeBetweenIsUnknown) {
   start_events({.restart_pause = 50ms});
   Child child([&](auto) { run("/bin/sleep", "1000"); });
   child.wait_exec();
@@ -320,7 +355,7 @@ TEST_F(ExecEventsTest, ATrackerThatDiesIsReplacedAndTheTimeBetweenIsUnknown) {
   EXPECT_EQ(exe(record_of(between.pid()).process), std::filesystem::canonical("/bin/sleep"));
 }
 
-TEST_F(ExecEventsTest, ATrackerThatDoesNotAnswerIsReplaced) {
+TEST_P(ExecEventsTest, ATrackerThatDoesNotAnswerIsReplaced) {
   start_events({.restart_pause = 50ms, .stuck_after = 100ms});
   auto const first = events_->tracker_pid();
   ASSERT_EQ(::kill(first, SIGSTOP), 0);
@@ -335,7 +370,7 @@ TEST_F(ExecEventsTest, ATrackerThatDoesNotAnswerIsReplaced) {
   EXPECT_TRUE(drained());
 }
 
-TEST_F(ExecEventsTest, TheProbersEndIsTheTrackersAndBothAreStartedAnew) {
+TEST_P(ExecEventsTest, TheProbersEndIsTheTrackersAndBothAreStartedAnew) {
   start_events({.restart_pause = 50ms});
   auto const first = events_->tracker_pid();
   ASSERT_EQ(::kill(client_->prober_pid(), SIGKILL), 0);
@@ -344,7 +379,7 @@ TEST_F(ExecEventsTest, TheProbersEndIsTheTrackersAndBothAreStartedAnew) {
   EXPECT_NE(events_->tracker_pid(), first);
 }
 
-TEST_F(ExecEventsTest, RunsFromTheBinaryAndEndsWithTheGateway) {
+TEST_P(ExecEventsTest, RunsFromTheBinaryAndEndsWithTheGateway) {
   auto options = patient();
   options.pool.start = spawn_prober;
   start(std::move(options));
@@ -358,6 +393,9 @@ TEST_F(ExecEventsTest, RunsFromTheBinaryAndEndsWithTheGateway) {
   pollfd poll{tracker.get(), POLLIN, 0};
   EXPECT_EQ(::poll(&poll, 1, 10000), 1);
 }
+
+INSTANTIATE_TEST_SUITE_P(Sources, ExecEventsTest, ::testing::Values(By::proc_connector, By::bpf),
+                         [](auto const &source) { return source.param == By::bpf ? "bpf" : "proc_connector"; });
 
 TEST(ProcConnector, AnotherNetworkNamespaceHasNone) {
   Child child([](auto ready) {

@@ -20,7 +20,8 @@ class ScriptedSource : public ExecSource {
   std::deque<std::vector<ProcessEvent>> batches;  // one a call
   std::function<void()> on_drain = [] {};
   bool wakes = true;
-  int poll_fd() const override { return batches.empty() || !wakes ? silent_.get() : readable_.get(); }
+  std::chrono::milliseconds patience() const override { return 1ms; }
+  int poll_fd() override { return batches.empty() || !wakes ? silent_.get() : readable_.get(); }
   bool drain(std::vector<ProcessEvent> &events) override {
     on_drain();
     if (batches.empty()) return true;

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <gtest/gtest.h>
-#include <sys/socket.h>
 
 #include <boost/asio/io_context.hpp>
 
@@ -14,8 +13,7 @@ namespace imdsgate::test {
 class ToldExecs {
  public:
   explicit ToldExecs(boost::asio::io_context &loop) {
-    HeldFd socket(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-    auto opened = ExecEvents::open(loop.get_executor(), std::move(socket), {});
+    auto opened = ExecEvents::open(loop.get_executor(), {}, {});
     EXPECT_TRUE(opened);
     events_ = std::move(*opened);
   }
