@@ -22,9 +22,12 @@ RULE = "unusual-imds-request"
 CURL = "sleep 0.2 | curl -s -K - 2>/dev/null"  # asks for nothing, and lives long enough to be read
 
 
-@pytest.fixture(scope="module")
-def audit(shared_gateway):
-    return shared_gateway("audit", outside=True)
+SOURCES = {"auto": "bpf", "sock_diag": "proc_connector"}  # of exec events, by the attribution that chooses them
+
+
+@pytest.fixture(scope="module", params=SOURCES)
+def audit(shared_gateway, request):
+    return shared_gateway("audit", outside=True, attribution=request.param)
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +69,7 @@ def alert_for(gateway, event: dict) -> dict:
 
 def test_the_daemon_hears_of_execs(audit):
     started = audit.wait_event(has(event__action="started"))
-    assert field(started, "imdsgate.exec_events") == "proc_connector"
+    assert field(started, "imdsgate.exec_events") == SOURCES[audit.settings["attribution"]]
 
 
 def test_curl_alone(audit):
