@@ -12,6 +12,7 @@
 #include "cli/configuration.hpp"
 #include "intercept/descriptor.hpp"
 #include "replay/line_reader.hpp"
+#include "report/json_writer.hpp"
 
 namespace imdsgate {
 namespace {
@@ -63,14 +64,15 @@ bool hands_out(json::value const &event, std::string_view key) {
   return false;
 }
 
-// One line for people; the events escape what a terminal would act on, and JSON's own escapes are left in place.
+// One line for people; what a terminal would act on is escaped, as the events have it.
 std::string told(json::value const &event) {
   std::string line = text_at(event, "@timestamp");
   auto const add = [&](std::string_view label, std::string value) {
     if (value.empty()) return;
-    auto const quoted = json::serialize(json::string(value));
-    bool const plain = quoted.size() == value.size() + 2 && value.find(' ') == value.npos;
-    line.append(2, ' ').append(label).append(1, '=').append(plain ? value : quoted);
+    std::string escaped;
+    append_escaped(escaped, value);
+    bool const plain = escaped == value && value.find(' ') == value.npos;
+    line.append(2, ' ').append(label).append(1, '=').append(plain ? escaped : '"' + escaped + '"');
   };
   add("process", text_at(event, "process.name"));
   add("pid", text_at(event, "process.pid"));

@@ -31,6 +31,7 @@ class ClientHistory {
   // credentials, which they are. Of all others nothing: nullptr. `event` outlives the reader.
   std::unique_ptr<AnswerReader> reader_for(Policy const &policy, RequestEvent const &event);
 
+  DeniedTokens const &denied_tokens() const { return denied_tokens_; }
   TokenTable const &tokens() const { return tokens_; }
   RequestRates const &rates() const { return rates_; }
 

@@ -222,6 +222,9 @@ std::string Metrics::render() const {
   sample(out, "imdsgate_tokens", {}, tokens_[0]);
   counter(out, "imdsgate_tokens_refused_total", "Session tokens that are unknown because there was no room.",
           tokens_[1]);
+  counter(out, "imdsgate_denied_tokens_forgotten_total",
+          "Clients that were denied a session token and forgotten early, for want of room.",
+          denied_tokens_forgotten_);
   counter(out, "imdsgate_rates_untracked_total",
           "Requests of processes too many to follow how often they ask.", rates_untracked_);
   head(out, "imdsgate_mode", "gauge", "1 for the mode that is on.");

@@ -5,7 +5,7 @@
 // Beyond interfaces §5: imdsgate_imds_requests_total{version}, imdsgate_refused_total{reason},
 // imdsgate_events_total{kind}, imdsgate_prober_replaced_total, imdsgate_reloads_total{result},
 // imdsgate_mode{mode}, imdsgate_upstream_connections_reused_total, imdsgate_tokens,
-// imdsgate_tokens_refused_total, imdsgate_rates_untracked_total.
+// imdsgate_tokens_refused_total, imdsgate_rates_untracked_total, imdsgate_denied_tokens_forgotten_total.
 #pragma once
 
 #include <array>
@@ -68,6 +68,7 @@ class Metrics {
 
   void set_connections(std::uint64_t open) { connections_ = open; }
   void set_tokens(std::uint64_t known, std::uint64_t refused) { tokens_ = {known, refused}; }
+  void set_denied_tokens_forgotten(std::uint64_t total) { denied_tokens_forgotten_ = total; }
   void set_rates_untracked(std::uint64_t total) { rates_untracked_ = total; }
   void set_mode(Mode mode) { mode_ = mode; }
   void set_events_dropped(std::string_view sink, std::uint64_t total) { named(dropped_, sink) = total; }
@@ -101,7 +102,7 @@ class Metrics {
   std::array<std::uint64_t, 2> reloads_{};
   Named alerts_, suppressed_, dropped_;
   std::uint64_t exec_events_lost_ = 0, firewall_drift_ = 0, prober_replaced_ = 0, upstream_reused_ = 0;
-  std::uint64_t connections_ = 0, rates_untracked_ = 0;
+  std::uint64_t connections_ = 0, rates_untracked_ = 0, denied_tokens_forgotten_ = 0;
   std::optional<Mode> mode_;
   Histogram added_;
   std::array<Histogram, 3> attribution_{};  // by Attribution::Method

@@ -61,6 +61,14 @@ def test_who_reads_the_files_it_is_given_and_the_rotated_ones(ec2, tmp_path):
     assert missing.returncode == 1 and "none.ndjson" in missing.stderr
 
 
+def test_what_a_terminal_would_act_on_is_escaped(ec2, tmp_path):
+    event = {"@timestamp": "2026-11-24T12:00:00.000Z", "event": {"id": "1"}, "process": {"name": "a b\u202e\x1b[2J", "pid": 7},
+             "imdsgate": {"credential": {"access_key_id": KEY}}}
+    (tmp_path / "odd.ndjson").write_text(json.dumps(event) + "\n")
+    found = ec2.lab.run(BINARY, "who", KEY, tmp_path / "odd.ndjson")
+    assert found.stdout == '2026-11-24T12:00:00.000Z  process="a b\\u202e\\u001b[2J"  pid=7\n'
+
+
 def test_no_secret_goes_with_it(ec2):
     done = ec2.lab.run("/usr/bin/python3", BOTO3, user=1002)
     secret = json.loads(done.stdout)["secret_key"]

@@ -67,6 +67,7 @@ TEST(Metrics, NamesAndLabels) {
   metrics.set_connections(5);
   metrics.set_tokens(9, 4);
   metrics.set_rates_untracked(6);
+  metrics.set_denied_tokens_forgotten(3);
   metrics.count_reload(true);
   metrics.count_reload(false);
   metrics.count_event(Metrics::EventKindLabel::alert);
@@ -89,6 +90,7 @@ TEST(Metrics, NamesAndLabels) {
       {"imdsgate_connections", 5},
       {"imdsgate_tokens", 9},
       {"imdsgate_rates_untracked_total", 6},
+      {"imdsgate_denied_tokens_forgotten_total", 3},
       {"imdsgate_tokens_refused_total", 4},
       {R"(imdsgate_reloads_total{result="loaded"})", 1},
       {R"(imdsgate_reloads_total{result="failed"})", 1},
