@@ -23,26 +23,25 @@ std::string sink_name(SinkOptions const &options) {
   __builtin_unreachable();
 }
 
-// The sink that spdlog's thread calls: counts what comes of each line. Held by whoever still needs it, the
-// thread too.
+// The sink that spdlog's thread calls: joins the lines that wait, where the target takes them so, and counts what comes
+// of each. Held by whoever still needs it, the thread too.
 class CountingSink final : public spdlog::sinks::sink {
  public:
   CountingSink(std::string name, std::unique_ptr<SinkTarget> target)
       : name_(std::move(name)), target_(std::move(target)) {}
 
   void log(spdlog::details::log_msg const &line) override {
-    try {
-      target_->deliver(line);
-    } catch (std::exception const &error) {
-      failed_.fetch_add(1, std::memory_order_relaxed);
-      say(error.what());
-    }
-    {
-      std::lock_guard const lock(mutex_);
-      ++done_;
-    }
-    changed_.notify_all();
+    if (lines_ == 0 && nothing_waits()) return deliver(line, 1);
+    if (lines_ > 0) joined_ += '\n';
+    joined_.append(line.payload.data(), line.payload.size());
+    ++lines_;
+    if (joined_.size() < target_->at_once() && !nothing_waits()) return;
+    deliver({line.time, line.source, line.logger_name, line.level, joined_}, lines_);
+    joined_.clear();
+    lines_ = 0;
   }
+  // Before anything is posted: whether more lines come right behind one.
+  std::function<bool()> nothing_waits = [] { return true; };
   void flush() override {}  // a target keeps nothing back
   void set_pattern(std::string const &) override {}
   void set_formatter(std::unique_ptr<spdlog::formatter>) override {}
@@ -62,6 +61,19 @@ class CountingSink final : public spdlog::sinks::sink {
   }
 
  private:
+  void deliver(spdlog::details::log_msg const &lines, std::uint64_t count) {
+    try {
+      target_->deliver(lines);
+    } catch (std::exception const &error) {
+      failed_.fetch_add(count, std::memory_order_relaxed);
+      say(error.what());
+    }
+    {
+      std::lock_guard const lock(mutex_);
+      done_ += count;
+    }
+    changed_.notify_all();
+  }
   void say(char const *what) {
     auto const now = std::chrono::steady_clock::now();
     if (said_ && now - *said_ < std::chrono::minutes(1)) return;
@@ -72,7 +84,10 @@ class CountingSink final : public spdlog::sinks::sink {
 
   std::string name_;
   std::unique_ptr<SinkTarget> target_;
-  std::optional<std::chrono::steady_clock::time_point> said_;  // the thread's own
+  // The thread's own.
+  std::string joined_;
+  std::uint64_t lines_ = 0;  // in joined_
+  std::optional<std::chrono::steady_clock::time_point> said_;
   std::atomic<std::uint64_t> failed_ = 0;
   std::mutex mutex_;
   std::condition_variable changed_;
@@ -93,6 +108,7 @@ Result<std::unique_ptr<AsyncSink>> AsyncSink::open(SinkOptions const &options) {
     auto const name = sink_name(options);
     worker->sink = std::make_shared<CountingSink>(name, open_target(options));
     worker->pool = std::make_shared<spdlog::details::thread_pool>(kQueue, 1);
+    worker->sink->nothing_waits = [pool = worker->pool.get()] { return pool->queue_size() == 0; };
     worker->logger = std::make_shared<spdlog::async_logger>(name, worker->sink, worker->pool,
                                                             spdlog::async_overflow_policy::overrun_oldest);
     worker->logger->set_error_handler([sink = worker->sink](std::string const &) { sink->lost(); });

@@ -1,10 +1,10 @@
 // One place that lines go to, written by a thread of its own. post() is for one thread (the loop) and never
 // blocks on the place: at most kQueue lines wait, and when they do the oldest is dropped and counted. A line
-// is handed to the kernel as soon as its turn comes: nothing is buffered behind the queue.
+// is handed to the kernel as soon as its turn comes, with the lines that wait behind it: nothing is kept back.
 //
-// A write that fails later (ENOSPC, a syslog daemon that is gone) costs that line, which is counted and said
-// on stderr at most once a minute; the next line is tried anew. A file never keeps a torn line: what was
-// written of it is cut off.
+// A write that fails later (ENOSPC, a syslog daemon that is gone) costs what was to be written, which is counted and said
+// on stderr at most once a minute; the next line is tried anew. A file never keeps a torn line: what was written
+// of a failed write is cut off.
 #pragma once
 
 #include <atomic>

@@ -20,6 +20,7 @@ namespace imdsgate {
 namespace {
 
 constexpr mode_t kFileMode = 0640;
+constexpr std::size_t kAtOnce = 64u << 10;
 
 std::unique_ptr<spdlog::formatter> bare_lines() {
   return std::make_unique<spdlog::pattern_formatter>("%v", spdlog::pattern_time_type::utc, "\n");
@@ -56,6 +57,8 @@ class FileTarget final : public SinkTarget {
   // The handlers point here and run when the sink goes.
   ~FileTarget() override { sink_.reset(); }
 
+  // The file may grow past its size by less than a quarter, or a small one would rotate for each delivery.
+  std::size_t at_once() const override { return std::min<std::size_t>(kAtOnce, options_.max_size / 4); }
   void deliver(spdlog::details::log_msg const &line) override {
     // A rotation that failed half-way leaves spdlog's sink without a file.
     if (!sink_ || file_ == nullptr) open();
@@ -106,6 +109,7 @@ class StdoutTarget final : public SinkTarget {
     if (fcntl(STDOUT_FILENO, F_GETFD) < 0) fail("stdout", errno);
     sink_.set_formatter(bare_lines());
   }
+  std::size_t at_once() const override { return kAtOnce; }
   void deliver(spdlog::details::log_msg const &line) override {
     sink_.log(line);  // writes and flushes, and does not look at the result
     if (std::ferror(stdout) != 0) {

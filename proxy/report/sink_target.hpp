@@ -12,7 +12,11 @@ namespace imdsgate {
 class SinkTarget {
  public:
   virtual ~SinkTarget() = default;
-  virtual void deliver(spdlog::details::log_msg const &line) = 0;  // throws spdlog::spdlog_ex
+  // One line; up to at_once() bytes of them, each but the last with its newline. Throws spdlog::spdlog_ex, and none of
+  // them is there then.
+  virtual void deliver(spdlog::details::log_msg const &lines) = 0;
+  // How much may be delivered together: lines that wait cost one system call then. 0: each by itself.
+  virtual std::size_t at_once() const { return 0; }
 };
 
 // Throws spdlog::spdlog_ex when the place cannot be written to.
