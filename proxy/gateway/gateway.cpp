@@ -124,7 +124,7 @@ void Gateway::report_refused(Flow const &flow, Reason reason) {
   event.action = Action::block;
   event.failure = reason;
   event.status = info(reason).status;
-  parts_.sink.write(event);
+  parts_.sink.write(std::move(event));
 }
 
 Gateway::Enrolment::Enrolment(Gateway &gateway, std::function<void()> abort)

@@ -38,7 +38,7 @@ class Session {
   asio::awaitable<void> answer(RequestEvent const &event, std::string_view reason, std::string const &method);
   asio::awaitable<Next> refuse(RequestParser &parser, Reason reason, std::string detail = {});
   void over_the_users_limit();
-  void report(RequestEvent &event);
+  void report(RequestEvent event);
 
   Gateway &gateway_;
   Connection client_;
@@ -152,7 +152,7 @@ asio::awaitable<Session::Next> Session::decide_and_act(RequestParser &parser, Ga
     }
   }
   gateway_.history().answered(event, started_);
-  report(event);
+  report(std::move(event));
   co_return gateway_.draining() ? Next::none : next;
 }
 
@@ -184,7 +184,7 @@ asio::awaitable<Session::Next> Session::forward_request(RequestParser &parser, R
       if (*answering == nullptr) return;  // answered, perhaps in the same turn of the loop
       RequestEvent partial = **answering;
       partial.partial = true;
-      report(partial);
+      report(std::move(partial));
     });
   }
   auto const &method = event.request->method;
@@ -258,9 +258,9 @@ asio::awaitable<void> Session::answer(RequestEvent const &event, std::string_vie
   if (!code) co_await close_lingering(client_);
 }
 
-void Session::report(RequestEvent &event) {
+void Session::report(RequestEvent event) {
   event.duration = Clock::now() - started_;
-  gateway_.parts().sink.write(event);
+  gateway_.parts().sink.write(std::move(event));
 }
 
 }  // namespace

@@ -10,7 +10,7 @@ class EventSink {
   virtual ~EventSink() = default;
 
   // Called on the loop; must not block and must not throw. What cannot be taken is dropped and counted.
-  virtual void write(RequestEvent const &event) = 0;
+  virtual void write(RequestEvent event) = 0;
   virtual void write(LifecycleEvent const &event) = 0;
 };
 

@@ -14,8 +14,7 @@ Serializer::~Serializer() {
   stop();
 }
 
-template <class Event>
-void Serializer::put_item(Event const &event, bool line, bool alert) {
+void Serializer::put_item(Item item) {
   bool first = false;
   {
     std::lock_guard const lock(mutex_);
@@ -24,17 +23,18 @@ void Serializer::put_item(Event const &event, bool line, bool alert) {
       return;
     }
     first = pending_.empty();
-    pending_.push_back({event, line, alert});
+    pending_.push_back(std::move(item));
   }
   if (first) wake_.notify_one();
 }
 
-void Serializer::put(RequestEvent const &event, bool line, bool alert) {
-  put_item(event, line, alert);
+void Serializer::put(RequestEvent event, bool line, bool alert) {
+  put_item({std::move(event), line, alert});
 }
 
-void Serializer::put(LifecycleEvent const &event) {
-  put_item(event, !event.alert, event.alert);
+void Serializer::put(LifecycleEvent event) {
+  bool const alert = event.alert;
+  put_item({std::move(event), !alert, alert});
 }
 
 void Serializer::deliver(Item const &item) const {

@@ -32,8 +32,8 @@ class Serializer {
   Serializer(HostInfo host, Deliver deliver);
   ~Serializer();  // stop()
 
-  void put(RequestEvent const &event, bool line, bool alert);  // which of its two lines to make
-  void put(LifecycleEvent const &event);
+  void put(RequestEvent event, bool line, bool alert);  // which of its two lines to make
+  void put(LifecycleEvent event);
 
   bool flush(std::chrono::milliseconds deadline);  // true: all that was put has been delivered
   void stop();                                     // delivers all that was put, then ends the thread
@@ -47,8 +47,7 @@ class Serializer {
     bool alert = false;
   };
 
-  template <class Event>
-  void put_item(Event const &event, bool line, bool alert);
+  void put_item(Item item);
   void run();
   void deliver(Item const &item) const;
 

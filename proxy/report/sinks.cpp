@@ -47,7 +47,7 @@ Reporter::Reporter(std::vector<std::unique_ptr<AsyncSink>> sinks, HostInfo host,
       anyone_wants_all_(std::ranges::any_of(sinks_, [](auto const &sink) { return !sink->alerts_only(); })),
       serializer_(std::move(host), [this](std::string_view line, bool alert) { post(line, alert); }) {}
 
-void Reporter::write(RequestEvent const &event) {
+void Reporter::write(RequestEvent event) {
   mode_ = event.mode;
   bool line = false;
   if (!event.partial) {
@@ -57,7 +57,7 @@ void Reporter::write(RequestEvent const &event) {
   }
   bool const alert = event.decision.verdict != Verdict::allow && admit(event);
   if (alert) metrics_.count_event(Metrics::EventKindLabel::alert);
-  if ((line || alert) && !sinks_.empty()) serializer_.put(event, line, alert);
+  if ((line || alert) && !sinks_.empty()) serializer_.put(std::move(event), line, alert);
 }
 
 void Reporter::write(LifecycleEvent const &event) {

@@ -27,7 +27,7 @@ class Reporter final : public EventSink {
                                                 Metrics &metrics,
                                                 Clock clock = std::chrono::steady_clock::now);
 
-  void write(RequestEvent const &event) override;
+  void write(RequestEvent event) override;
   void write(LifecycleEvent const &event) override;
 
   // About once a second, and before metrics are rendered: ends the limiter's intervals (one `suppressed`

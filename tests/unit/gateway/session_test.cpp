@@ -21,7 +21,7 @@ using testing::HasSubstr;
 
 class CollectingSink : public EventSink {
  public:
-  void write(RequestEvent const &event) override { requests.push_back(event); }
+  void write(RequestEvent event) override { requests.push_back(std::move(event)); }
   void write(LifecycleEvent const &) override {}
   std::vector<RequestEvent> requests;
 };
