@@ -42,7 +42,11 @@ bool somebody_listens(sockaddr_un const &address) {
 
 Listener::Listener(Executor executor, int fd, Transport transport, Endpoint local)
     : descriptor_(std::move(executor), fd), transport_(transport), family_(AF_UNIX), local_(local) {
-  if (transport == Transport::tcp) family_ = local.address.is_v4() ? AF_INET : AF_INET6;
+  if (transport == Transport::unix_socket) return;
+  family_ = local.address.is_v4() ? AF_INET : AF_INET6;
+  int const on = 1;
+  // A hint; every connection has it from its listener (tcp(7) of Linux does not say so, tcp_create_openreq_child copies).
+  ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 }
 
 Result<std::unique_ptr<Listener>> Listener::open_tcp(Executor executor, Endpoint const &endpoint) {
@@ -125,8 +129,6 @@ Result<Listener::Accepted> Listener::accept_now(int &error) {
     return failed("epoll", error);
   }
   if (transport_ == Transport::tcp) {
-    int const on = 1;
-    ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);  // a hint
     accepted.flow.client = from_sockaddr(peer);
     accepted.flow.local = local_;
   } else {
