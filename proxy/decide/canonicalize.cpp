@@ -2,6 +2,7 @@
 
 #include "decide/ascii_case.hpp"
 #include "decide/decide.hpp"
+#include "decide/guarded_host.hpp"
 #include "decide/path_classes.hpp"
 #include "decide/path_pattern.hpp"
 #include "decide/readings.hpp"
@@ -29,25 +30,44 @@ bool lists(std::string_view header, std::string_view wanted) {
   return false;
 }
 
-// A token that says nothing, or that Connection lets the next hop drop, may arrive as no token: version 1.
+// A token that says nothing, that there is another of, or that Connection lets the next hop drop, may arrive
+// as no token: version 1.
 bool has_session_token(RawRequest const &raw) {
-  auto const token = raw.field(kTokenHeader);
-  return token && !token->empty() && std::ranges::none_of(raw.fields, [](Field const &field) {
+  auto const tokens = session_tokens(raw);
+  return tokens.size() == 1 && !tokens.front().empty() &&
+         std::ranges::none_of(raw.fields, [](Field const &field) {
            return equal_folded(field.name, "connection") && lists(field.value, kTokenHeader);
          });
+}
+
+// What some servers and frameworks take for the target or the method in place of the request line's.
+bool names_another_request(RawRequest const &raw) {
+  static constexpr std::string_view kNames[] = {"x-original-url", "x-rewrite-url", "x-http-method-override",
+                                                "x-http-method", "x-method-override"};
+  return std::ranges::any_of(raw.fields, [](Field const &field) {
+    return std::ranges::any_of(kNames, [&](std::string_view name) { return equal_folded(field.name, name); });
+  });
 }
 
 // An ambiguous target that is longer than any service has is not worth its readings: it gets the highest
 // class there is, so that nobody can make the loop work through them.
 constexpr std::size_t kLongestRead = 2048;
 
-PathClass highest_class(Policy const &policy, std::string_view method, Target const &target, bool ambiguous) {
-  if (ambiguous && target.path.size() + target.query.size() > kLongestRead) return PathClass::credentials;
-  auto highest = PathClass::general;
-  for (auto const &reading : readings(target)) {
-    highest = std::max(highest, policy.catalogue->classify(method, reading));
+// The highest class of all readings. What the plain one is known as counts where it is the only one.
+PathCatalogue::Classified classified(PathCatalogue const &catalogue, std::string_view method,
+                                     Target const &target, bool ambiguous) {
+  PathCatalogue::Classified said;
+  if (ambiguous && target.path.size() + target.query.size() > kLongestRead) {
+    said.path_class = PathClass::credentials;
+    return said;
   }
-  return highest;
+  auto const all = readings(target);
+  said = catalogue.classify(method, all.front());
+  said.known = said.known && !ambiguous;
+  for (auto const &reading : all) {
+    said.path_class = std::max(said.path_class, catalogue.classify(method, reading).path_class);
+  }
+  return said;
 }
 }  // namespace
 
@@ -59,25 +79,33 @@ std::vector<std::string_view> session_tokens(RawRequest const &raw) {
   return tokens;
 }
 
-boost::system::result<MetadataRequest, Meaningless> canonicalize(Policy const &policy,
-                                                                 RawRequest const &raw) {
+boost::system::result<MetadataRequest, Meaningless> canonicalize(Policy const &policy, RawRequest const &raw,
+                                                                 std::optional<Endpoint> const &dialled) {
   if (auto trap = header_block_trap(raw.header_bytes)) return *std::move(trap);
   if (auto trap = target_trap(policy, raw)) return *std::move(trap);
   if (auto trap = field_trap(raw)) return *std::move(trap);
 
   auto const target = split_target(raw.target);
+  auto const &service = dialled ? service_at(policy, *dialled) : policy.services.front();
+  auto const host = raw.field("host");
   MetadataRequest request;
   request.method = raw.method;
   request.target = raw.target;
   request.path = canonical_path(target.path);
   request.query = decode_query(target.query);
-  request.host = std::string(raw.field("host").value_or(""));
+  request.host = std::string(host.value_or(""));
+  request.known_host = !dialled || !host || known_host(policy, service, *host);  // none: HTTP/1.0
+  request.endpoint = service.endpoint;
   if (auto const agent = raw.field("user-agent")) request.user_agent = *agent;
-  request.provider = policy.provider;
+  request.provider = service.provider;
   // No agent sends raw control bytes or spaces in a query either, and a request line is parted at spaces.
-  request.ambiguous = ambiguous_path(target.path) || std::ranges::any_of(target.query, control_byte);
-  request.path_class = highest_class(policy, raw.method, target, request.ambiguous);
-  if (policy.provider == Provider::ec2) {
+  request.ambiguous = ambiguous_path(target.path) || std::ranges::any_of(target.query, control_byte) ||
+                      names_another_request(raw);
+  auto said = classified(*service.catalogue, raw.method, target, request.ambiguous);
+  request.path_class = said.path_class;
+  request.path_known = said.known;
+  request.api_version = std::move(said.version);
+  if (service.provider == Provider::ec2) {
     request.token_request = request.method == "PUT" && request.path == "/latest/api/token";
     request.imds_version =
         request.token_request || has_session_token(raw) ? ImdsVersion::v2 : ImdsVersion::v1;

@@ -23,11 +23,11 @@ Finding because(Verdict verdict, Reason reason, std::size_t holder = 0) {
   return {verdict, std::string(name(reason)), nullptr, reason, holder, nullptr};
 }
 
-// For `allow`: methods and paths exactly as written. For `deny` as the service may read them: Azure's takes
+// For `allow`: methods and paths exactly as written. For `deny` as the service may read them: Azure's take
 // paths in any case, and a denial must not be a matter of spelling.
 bool names_request(PolicyEntry const &entry, AccessRequest const &access, bool deny) {
   auto const &request = access.request;
-  bool const fold = deny && request.provider == Provider::azure;
+  bool const fold = deny && (request.provider == Provider::azure || request.provider == Provider::wireserver);
   auto const method = [&](std::string const &each) {
     return deny ? equal_folded(each, request.method) : each == request.method;
   };
@@ -139,11 +139,22 @@ void add_unattributed(Policy const &policy, Suspects const &suspects, Decision &
   decision.findings.push_back(because(policy.unattributed, Reason::unattributed));
 }
 
+// A name that was made to resolve to the service: whoever asks may not know what he asks for. No grant says
+// that this is meant; `hosts` of an endpoint does.
+void add_host(MetadataRequest const &request, std::size_t holder, Decision &decision) {
+  if (request.known_host) return;
+  auto const verdict = request.path_class > PathClass::general ? Verdict::block : Verdict::alert;
+  decision.findings.push_back(because(verdict, Reason::unknown_host, holder));
+}
+
 void add_defaults(Policy const &policy, MetadataRequest const &request, Grant const &grant,
                   std::size_t holder, Decision &decision) {
-  auto const by_class = policy.classes[index(request.path_class)];
+  auto const &service = service_at(policy, request.endpoint);
+  bool const unknown = request.path_class == PathClass::general && !request.path_known;
+  auto const by_class = unknown ? service.unknown : service.classes[index(request.path_class)];
   if (!grant.name && by_class != Verdict::allow) {
-    decision.findings.push_back(because(by_class, Reason::class_default, holder));
+    decision.findings.push_back(
+        because(by_class, unknown ? Reason::unknown_path : Reason::class_default, holder));
   }
 }
 
@@ -211,6 +222,7 @@ Decision decide(Policy const &policy, AccessRequest const &access) {
   }
   auto const holder = most_suspect(policy, access, suspects, decision);
   add_unattributed(policy, suspects, decision);
+  add_host(access.request, holder, decision);
   add_defaults(policy, access.request, grant, holder, decision);
   if (access.request.imds_version == ImdsVersion::v1 && !grant.imdsv1) {
     add_imdsv1(policy, access, suspects, holder, decision);

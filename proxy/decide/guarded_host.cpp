@@ -42,15 +42,43 @@ std::optional<Address> address_of(std::string const &host) {
   return address ? std::optional(address.value()) : std::nullopt;
 }
 
+bool is_name_of(Service const &service, std::string const &host) {
+  auto const lists = [&](std::vector<std::string> const &names) {
+    return std::ranges::find(names, host) != names.end();
+  };
+  return lists(service.hosts) || lists(service.catalogue->hosts());
+}
+
 bool is_guarded(Policy const &policy, std::string const &host) {
   auto const address = address_of(host);
   auto const is_address = [&](Endpoint const &endpoint) { return address && endpoint.address == *address; };
-  if (std::ranges::any_of(policy.endpoints, is_address)) return true;
-  return policy.catalogue &&
-         (std::ranges::any_of(policy.catalogue->endpoints(), is_address) ||
-          std::ranges::find(policy.catalogue->hosts(), host) != policy.catalogue->hosts().end());
+  return std::ranges::any_of(policy.services, [&](Service const &service) {
+    return is_address(service.endpoint) || is_name_of(service, host) ||
+           std::ranges::any_of(service.catalogue->endpoints(), is_address);
+  });
 }
 }  // namespace
+
+// An address only as people write one: nobody's resolver gave a client the other notations. IPv6 with
+// brackets or, as some clients do, without.
+bool known_host(Policy const &policy, Service const &service, std::string_view host) {
+  auto const colon = host.rfind(':');
+  bool const bare = Address::parse(host).has_value();
+  auto const bracket = host.rfind(']');
+  if (!bare && colon != std::string_view::npos && (bracket == std::string_view::npos || bracket < colon)) {
+    auto const port = host.substr(colon + 1);
+    if (!port.empty() && port != std::to_string(service.endpoint.port)) return false;
+    host.remove_suffix(host.size() - colon);
+  }
+  bool const bracketed = host.starts_with('[') && host.ends_with(']');
+  if (bracketed) host = host.substr(1, host.size() - 2);
+  if (!bracketed && host.ends_with('.')) host.remove_suffix(1);
+  auto const address = Address::parse(host);
+  if (!address) return !bracketed && is_name_of(service, folded(host));
+  return std::ranges::any_of(policy.services, [&](Service const &other) {
+    return other.provider == service.provider && other.endpoint.address == address.value();
+  });
+}
 
 bool names_guarded_host(Policy const &policy, std::string_view target) {
   auto const first = std::ranges::find_if_not(target, is_slash);

@@ -3,6 +3,7 @@
 #include <yaml-cpp/yaml.h>
 
 #include <algorithm>
+#include <array>
 #include <stdexcept>
 
 #include "decide/ascii_case.hpp"
@@ -11,6 +12,10 @@
 
 namespace imdsgate {
 namespace {
+
+// In the enum's order, which is an index.
+constexpr Provider kProviders[] = {Provider::ec2,        Provider::gce,    Provider::azure,    Provider::ecs,
+                                   Provider::wireserver, Provider::oracle, Provider::openstack};
 
 enum class Reach { no, whole, ancestor };  // ancestor: the path ends above what the pattern names
 
@@ -24,6 +29,19 @@ Reach reach(std::string_view pattern, std::string_view path, bool exact) {
   }
   if (!pattern.empty()) return Reach::ancestor;
   return exact && !path.empty() ? Reach::no : Reach::whole;
+}
+
+// Without case, and without the white space, control and non-ASCII bytes that a service may pass over, or all
+// that is behind a NUL or #.
+bool is_word(std::string_view given, std::string_view wanted) {
+  if (given.size() == wanted.size()) return equal_folded(given, wanted);
+  auto const plain = [](std::string_view text) {
+    std::string kept;
+    std::ranges::copy_if(text, std::back_inserter(kept), [](char c) { return c > ' ' && c < '\x7f'; });
+    return kept;
+  };
+  auto const end = std::min(given.find_first_of(std::string_view("\0#", 2)), given.size());
+  return equal_folded(plain(given), wanted) || equal_folded(plain(given.substr(0, end)), wanted);
 }
 
 PathClass class_named(std::string const &name) {
@@ -41,6 +59,15 @@ void require_known(YAML::Node const &map, std::initializer_list<std::string_view
   }
 }
 
+// What stands in the place of the pattern's first `*`, when the path goes that far.
+std::optional<std::string> version_in(std::string_view pattern, std::string_view path) {
+  while (!pattern.empty() && !path.empty()) {
+    auto const segment = take_segment(path);
+    if (take_segment(pattern) == "*") return std::string(segment);
+  }
+  return std::nullopt;
+}
+
 std::vector<std::string> strings(YAML::Node const &list) {
   return list ? list.as<std::vector<std::string>>() : std::vector<std::string>{};
 }
@@ -50,7 +77,7 @@ struct CatalogueReader {
   PathCatalogue catalogue;
 
   void read(YAML::Node const &root) {
-    require_known(root, {"endpoints", "hosts", "recursive_key", "classes"});
+    require_known(root, {"endpoints", "hosts", "recursive_key", "version_key", "versions", "classes"});
     for (auto const &host : strings(root["hosts"])) catalogue.hosts_.push_back(folded(host));
     for (auto const &node : root["endpoints"]) {
       require_known(node, {"address", "port"});
@@ -58,6 +85,8 @@ struct CatalogueReader {
       catalogue.endpoints_.push_back({address.value(), node["port"].as<std::uint16_t>()});
     }
     if (auto const key = root["recursive_key"]) catalogue.recursive_key_ = key.as<std::string>();
+    if (auto const key = root["version_key"]) catalogue.version_key_ = key.as<std::string>();
+    catalogue.versions_ = strings(root["versions"]);
     for (auto const &node : root["classes"]) read_class(node);
   }
 
@@ -100,28 +129,35 @@ std::shared_ptr<PathCatalogue const> load(Provider provider) {
 
 // The same for every policy of the process, so each is read once.
 std::shared_ptr<PathCatalogue const> PathCatalogue::shipped(Provider provider) {
-  static auto const ec2 = load(Provider::ec2);
-  static auto const gce = load(Provider::gce);
-  static auto const azure = load(Provider::azure);
-  switch (provider) {
-    case Provider::ec2: return ec2;
-    case Provider::gce: return gce;
-    case Provider::azure: return azure;
-  }
-  __builtin_unreachable();
+  static auto const all = [] {
+    std::array<std::shared_ptr<PathCatalogue const>, std::size(kProviders)> loaded;
+    for (auto const each : kProviders) loaded[static_cast<std::size_t>(each)] = load(each);
+    return loaded;
+  }();
+  return all[static_cast<std::size_t>(provider)];
 }
 
-std::shared_ptr<PathCatalogue const> PathCatalogue::every_cloud() {
+std::shared_ptr<PathCatalogue const> PathCatalogue::of_every_service() {
   auto const append = [](auto &to, auto const &from) { to.insert(to.end(), from.begin(), from.end()); };
   auto all = std::make_shared<PathCatalogue>();
-  for (auto const provider : {Provider::ec2, Provider::gce, Provider::azure}) {
+  for (auto const provider : kProviders) {
     auto const one = shipped(provider);
-    append(all->entries_, one->entries_);
+    all->others_.push_back(one);
     append(all->hosts_, one->hosts_);
     append(all->endpoints_, one->endpoints_);
-    if (one->recursive_key_) all->recursive_key_ = one->recursive_key_;
   }
   return all;
+}
+
+std::optional<Provider> provider_at(Address const &address) {
+  for (auto const provider : {Provider::ecs, Provider::wireserver}) {
+    auto const catalogue = PathCatalogue::shipped(provider);
+    if (std::ranges::find(catalogue->endpoints(), address, &Endpoint::address) !=
+        catalogue->endpoints().end()) {
+      return provider;
+    }
+  }
+  return std::nullopt;
 }
 
 // Methods too are compared without case: a service that takes `put` for PUT must not find a lower class here.
@@ -129,7 +165,7 @@ bool PathCatalogue::applies(Entry const &entry, std::string_view method, Reading
   auto const is_method = [&](std::string const &each) { return equal_folded(each, method); };
   auto const is_asked = [&](auto const &wanted) {
     return std::ranges::any_of(reading.query, [&](auto const &parameter) {
-      return equal_folded(parameter.first, wanted.first) && equal_folded(parameter.second, wanted.second);
+      return is_word(parameter.first, wanted.first) && is_word(parameter.second, wanted.second);
     });
   };
   return (entry.methods.empty() || std::ranges::any_of(entry.methods, is_method)) &&
@@ -140,23 +176,53 @@ bool PathCatalogue::applies(Entry const &entry, std::string_view method, Reading
 // taken.
 bool PathCatalogue::recursive(Reading const &reading) const {
   return recursive_key_ && std::ranges::any_of(reading.query, [&](auto const &parameter) {
-           return equal_folded(parameter.first, *recursive_key_) && !equal_folded(parameter.second, "false");
+           return is_word(parameter.first, *recursive_key_) && !equal_folded(parameter.second, "false");
          });
 }
 
-PathClass PathCatalogue::classify(std::string_view method, Reading const &reading) const {
+PathCatalogue::Outcome PathCatalogue::look_up(std::string_view method, Reading const &reading) const {
   bool const subtree = recursive(reading);
-  auto highest = PathClass::general;
-  std::optional<PathClass> own;
+  Outcome outcome;
+  auto beneath = PathClass::general;
   for (auto const &entry : entries_) {
     if (!applies(entry, method, reading)) continue;
     auto const reached = reach(entry.pattern, reading.path, entry.exact);
-    if (reached == Reach::whole && !own) own = entry.path_class;
+    if (reached == Reach::whole && outcome.entry == nullptr) outcome.entry = &entry;
     if (reached == Reach::ancestor && subtree && entry.in_recursive) {
-      highest = std::max(highest, entry.path_class);
+      beneath = std::max(beneath, entry.path_class);
     }
   }
-  return std::max(highest, own.value_or(PathClass::general));
+  outcome.path_class = std::max(beneath, outcome.entry ? outcome.entry->path_class : PathClass::general);
+  return outcome;
+}
+
+PathCatalogue::Classified PathCatalogue::described(Outcome const &outcome, Reading const &reading) const {
+  Classified said{outcome.path_class, outcome.entry != nullptr, std::nullopt};
+  if (version_key_) {
+    auto const is_key = [&](auto const &parameter) { return is_word(parameter.first, *version_key_); };
+    auto const found = std::ranges::find_if(reading.query, is_key);
+    if (found != reading.query.end()) said.version = found->second;
+  } else if (outcome.entry != nullptr) {
+    said.version = version_in(outcome.entry->pattern, reading.path);
+  }
+  auto const exists = [&](std::string const &pattern) {
+    return segment_matches(pattern, *said.version, true);
+  };
+  if (said.version && !versions_.empty() && std::ranges::none_of(versions_, exists)) said.known = false;
+  return said;
+}
+
+PathCatalogue::Classified PathCatalogue::classify(std::string_view method, Reading const &reading) const {
+  auto said = described(look_up(method, reading), reading);
+  for (auto const &other : others_) {
+    auto further = other->classify(method, reading);
+    bool const known = said.known || further.known;
+    auto const path_class = std::max(said.path_class, further.path_class);
+    if (further.known && !said.known) said = std::move(further);
+    said.known = known;
+    said.path_class = path_class;
+  }
+  return said;
 }
 
 }  // namespace imdsgate

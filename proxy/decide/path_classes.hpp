@@ -19,12 +19,18 @@ class PathCatalogue {
   // The catalogue the binary carries for `provider`. Throws std::runtime_error when that file is not as it
   // should be: a fault of the build, found at start-up and by a unit test.
   static std::shared_ptr<PathCatalogue const> shipped(Provider provider);
-  // All of them in one, for a host whose cloud is not known: their paths do not overlap. Throws as above.
-  static std::shared_ptr<PathCatalogue const> every_cloud();
+  // All of them in one, for a service of which it is not known whose it is: the highest class that any of
+  // them says. Throws as above.
+  static std::shared_ptr<PathCatalogue const> of_every_service();
   static PathCatalogue parse(std::string const &text);  // throws as above
 
-  // The class of one reading, matched without case and with everything beneath a classed path.
-  PathClass classify(std::string_view method, Reading const &reading) const;
+  struct Classified {
+    PathClass path_class = PathClass::general;
+    bool known = false;                  // an entry is about it, below a version that exists
+    std::optional<std::string> version;  // the API's, where the path or the query says one
+  };
+  // One reading, matched without case and with everything beneath a classed path.
+  Classified classify(std::string_view method, Reading const &reading) const;
 
   // Names the service answers to, lower case, no trailing dot.
   std::vector<std::string> const &hosts() const { return hosts_; }
@@ -42,6 +48,12 @@ class PathCatalogue {
   };
   friend struct CatalogueReader;
 
+  struct Outcome {
+    PathClass path_class = PathClass::general;  // with what a recursive read returns
+    Entry const *entry = nullptr;               // that decided
+  };
+  Outcome look_up(std::string_view method, Reading const &reading) const;
+  Classified described(Outcome const &outcome, Reading const &reading) const;
   bool applies(Entry const &entry, std::string_view method, Reading const &reading) const;
   bool recursive(Reading const &reading) const;
 
@@ -49,6 +61,12 @@ class PathCatalogue {
   std::vector<std::string> hosts_;
   std::vector<Endpoint> endpoints_;
   std::optional<std::string> recursive_key_;  // the parameter that asks for a whole subtree
+  std::optional<std::string> version_key_;  // the parameter that names the version, not the path's first `*`
+  std::vector<std::string> versions_;       // patterns; empty: any
+  std::vector<std::shared_ptr<PathCatalogue const>> others_;  // asked as well
 };
+
+// Whose service an address is, where that is the same on every host: those of ecs.yaml and wireserver.yaml.
+std::optional<Provider> provider_at(Address const &address);
 
 }  // namespace imdsgate

@@ -1,5 +1,7 @@
 #include "decide/policy.hpp"
 
+#include <algorithm>
+
 #include "decide/path_classes.hpp"
 
 namespace imdsgate {
@@ -23,8 +25,23 @@ Verdict imdsv1_default(PathClass path_class, Mode mode) {
   return path_class == PathClass::credentials ? Verdict::block : Verdict::alert;
 }
 
-std::shared_ptr<Policy const> build(PolicyChoices const &choices, Mode mode,
-                                    std::shared_ptr<PathCatalogue const> const &catalogue) {
+// Whose service: as the operator says, else by its address, else the host's.
+Service service_for(PolicyChoices const &choices, Policy const &policy, Endpoint const &endpoint) {
+  auto const found = choices.particular.find(endpoint);
+  auto const own = found == choices.particular.end() ? EndpointChoices{} : found->second;
+  auto const provider = own.provider ? own.provider : provider_at(endpoint.address);
+  Service service{endpoint, provider.value_or(choices.provider), nullptr, own.hosts, policy.classes, {}};
+  bool const known = provider || choices.provider_known;
+  service.catalogue = known ? PathCatalogue::shipped(service.provider) : PathCatalogue::of_every_service();
+  for (auto const each : kClasses) {
+    if (auto const verdict = own.classes[index(each)]) service.classes[index(each)] = *verdict;
+  }
+  auto const general = service.classes[index(PathClass::general)];
+  service.unknown = own.unknown.value_or(choices.unknown.value_or(general));
+  return service;
+}
+
+std::shared_ptr<Policy const> build(PolicyChoices const &choices, Mode mode) {
   auto policy = std::make_shared<Policy>();
   policy->provider = choices.provider;
   policy->endpoints = choices.endpoints;
@@ -38,15 +55,21 @@ std::shared_ptr<Policy const> build(PolicyChoices const &choices, Mode mode,
   }
   policy->imdsv1_exceptions = choices.imdsv1_exceptions;
   policy->token_binding = choices.token_binding;
-  policy->catalogue = catalogue;
+  auto const &shipped = PathCatalogue::shipped(choices.provider)->endpoints();
+  for (auto const &endpoint : choices.endpoints.empty() ? shipped : choices.endpoints) {
+    policy->services.push_back(service_for(choices, *policy, endpoint));
+  }
   return policy;
 }
 }  // namespace
 
+Service const &service_at(Policy const &policy, Endpoint const &endpoint) {
+  auto const found = std::ranges::find(policy.services, endpoint, &Service::endpoint);
+  return found == policy.services.end() ? policy.services.front() : *found;
+}
+
 PolicySet build_policies(PolicyChoices const &choices) {
-  auto const catalogue =
-      choices.provider_known ? PathCatalogue::shipped(choices.provider) : PathCatalogue::every_cloud();
-  return {build(choices, Mode::audit, catalogue), build(choices, Mode::enforce, catalogue)};
+  return {build(choices, Mode::audit), build(choices, Mode::enforce)};
 }
 
 }  // namespace imdsgate

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <chrono>
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -40,34 +41,57 @@ struct Imdsv1Exceptions {
   std::vector<std::string> except;  // executables it does not concern, when that is proven
 };
 
+// One guarded endpoint: whose service answers there, and what its paths get without a grant.
+struct Service {
+  Endpoint endpoint;
+  Provider provider = Provider::ec2;
+  std::shared_ptr<PathCatalogue const> catalogue;
+  std::vector<std::string> hosts;    // names of its own beside the catalogue's; lower case, no dot at the end
+  std::array<Verdict, 6> classes{};  // indexed by PathClass
+  Verdict unknown = Verdict::allow;  // what the catalogue does not know
+};
+
 struct Policy {
   Provider provider = Provider::ec2;
   std::vector<Endpoint> endpoints;
   std::vector<std::shared_ptr<Rule const>> rules;
   std::vector<PolicyEntry> allow;
   std::vector<PolicyEntry> deny;
-  std::array<Verdict, 6> classes{};  // indexed by PathClass
+  std::array<Verdict, 6> classes{};  // indexed by PathClass: of an endpoint that says nothing else
   Verdict unattributed = Verdict::alert;
   // IMDSv1 by path class: what a request without a session token gets on EC2.
   std::array<Verdict, 6> imdsv1{};
   Imdsv1Exceptions imdsv1_exceptions;
   TokenBinding token_binding;
-  std::shared_ptr<PathCatalogue const> catalogue;
+  std::vector<Service> services;  // never empty: the endpoints in their order, or what the provider has
 };
+
+// The service of a guarded endpoint; the first one for any other.
+Service const &service_at(Policy const &policy, Endpoint const &endpoint);
 
 constexpr std::size_t index(PathClass path_class) {
   return static_cast<std::size_t>(path_class);
 }
 
+// What an operator said of one endpoint alone.
+struct EndpointChoices {
+  std::vector<std::string> hosts;  // lower case, no dot at the end
+  std::optional<Provider> provider;
+  std::array<std::optional<Verdict>, 6> classes{};  // indexed by PathClass; nullopt: as everywhere
+  std::optional<Verdict> unknown;
+};
+
 // What an operator chose, before any `auto` is resolved: nullopt is auto.
 struct PolicyChoices {
   Provider provider = Provider::ec2;
-  bool provider_known = true;  // false: paths are classified by every cloud's catalogue
+  bool provider_known = true;  // false: paths are classified by every catalogue there is
   std::vector<Endpoint> endpoints;
+  std::map<Endpoint, EndpointChoices> particular;  // of some of `endpoints`
   std::vector<std::shared_ptr<Rule const>> rules;
   std::vector<PolicyEntry> allow;
   std::vector<PolicyEntry> deny;
   std::array<std::optional<Verdict>, 6> classes{};  // indexed by PathClass
+  std::optional<Verdict> unknown;                   // auto: as `general`
   std::optional<Verdict> unattributed;
   std::optional<Verdict> imdsv1;  // for every class
   Imdsv1Exceptions imdsv1_exceptions;

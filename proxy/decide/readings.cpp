@@ -97,6 +97,13 @@ void add_spellings(std::vector<Reading> &all, std::string_view path, QueryParame
     }
   }
 }
+// The path behind `//host`, with one slash, so that it has no further authority.
+std::string_view beneath_authority(std::string_view path) {
+  path.remove_prefix(std::min(path.find_first_not_of('/'), path.size()));
+  path.remove_prefix(std::min(path.find('/'), path.size()));
+  while (path.starts_with("//")) path.remove_prefix(1);
+  return path;
+}
 }  // namespace
 
 std::string percent_decode(std::string_view text) {
@@ -135,12 +142,19 @@ bool ambiguous_path(std::string_view path) {
 std::vector<Reading> readings(Target const &target) {
   std::vector<Reading> all;
   add(all, target.path, decode_query(target.query));
-  // `;` parts parameters for some servers, and some decode a query twice.
-  if (target.query.find_first_of("%;") != std::string_view::npos) {
+  // `;` parts parameters for some servers, some decode a query twice, and a second ? may be taken for the
+  // first.
+  if (target.query.find_first_of("%;?") != std::string_view::npos) {
     auto twice = percent_decode(target.query);
     add(all, target.path, decode_query(twice));
-    std::ranges::replace(twice, ';', '&');
+    std::ranges::replace_if(
+        twice, [](char c) { return c == ';' || c == '?'; }, '&');
     add(all, target.path, decode_query(twice));
+  }
+  // RFC 3986 §4.2: what follows two slashes is an authority.
+  if (target.path.starts_with("//")) {
+    for (auto &reading : readings({beneath_authority(target.path), target.query}))
+      all.push_back(std::move(reading));
   }
   if (!ambiguous_path(target.path)) return all;
   auto const queries = all;

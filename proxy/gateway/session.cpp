@@ -122,7 +122,9 @@ asio::awaitable<Session::Next> Session::serve_one() {
 
 asio::awaitable<Session::Next> Session::decide_and_act(RequestParser &parser, Gateway::Snapshot snapshot,
                                                        AttributionResult who) {
-  auto request = canonicalize(*snapshot.policy, parser.raw());
+  std::optional<Endpoint> dialled;
+  if (flow_.transport == Transport::tcp) dialled = flow_.original;
+  auto request = canonicalize(*snapshot.policy, parser.raw(), dialled);
   if (!request) co_return co_await refuse(parser, request.error().reason, request.error().detail);
 
   RequestEvent event = gateway_.new_event(flow_, snapshot.mode);
@@ -245,7 +247,7 @@ asio::awaitable<Session::Next> Session::refuse(RequestParser &parser, Reason rea
 
 asio::awaitable<void> Session::answer(RequestEvent const &event, std::string_view reason, std::string const &method) {
   LocalReply reply;
-  reply.provider = gateway_.snapshot().policy->provider;
+  reply.provider = service_at(*gateway_.snapshot().policy, flow_.original).provider;
   reply.status = event.status;
   reply.reason = reason;
   std::string const alert = event.decision.verdict == Verdict::allow ? "" : alert_id(event.id);

@@ -30,10 +30,15 @@ void read_provider(SettingsReader &self, yaml::Map &root, fs::path const &dmi) {
   Place const place = value ? value->place : Place{0, 0};
   std::string const unknown = "provider: auto finds no known cloud in " + dmi.string();
   settings.provider_known = false;
+  auto const &particular = self.configuration.choices.particular;
+  bool const all_named = !particular.empty() && std::ranges::all_of(particular, [](auto const &endpoint) {
+    return endpoint.second.provider || provider_at(endpoint.first.address);
+  });
+  if (all_named) return;
   if (root.find("endpoints")) {
-    self.reader.add(
-        {self.reader.file(), place.line, place.column, true,
-         unknown + ": ec2's protocol is taken, with every cloud's path classes; name the provider"});
+    self.reader.add({self.reader.file(), place.line, place.column, true,
+                     unknown + ": ec2's protocol is taken, with every service's path classes, where an "
+                               "endpoint names no provider"});
   } else {
     self.reader.add({self.reader.file(), place.line, place.column, false,
                      unknown + "; name the provider, or give endpoints"});

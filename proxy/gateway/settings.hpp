@@ -45,7 +45,7 @@ struct Settings {
   Mode mode = Mode::audit;
   Provider provider = Provider::ec2;  // resolved: never auto
   bool provider_known = true;  // false: `auto` found no cloud and `endpoints` were given; ec2's protocol,
-                               // every cloud's path classes
+                               // every service's path classes
   std::vector<Endpoint> endpoints;  // resolved: never empty
   std::uint16_t listen_port = 880;
   std::optional<std::string> listen_unix;

@@ -16,6 +16,8 @@ struct SettingsReader {
 
   // settings_sections.cpp
   void read_endpoints(yaml::Map &root);
+  EndpointChoices read_particulars(yaml::Map &map);
+  void read_classes(yaml::Map &map, std::array<std::optional<Verdict>, 6> &classes);  // and of an endpoint
   void read_listen(yaml::Map &root);
   void read_control(yaml::Map &root);
   void read_upstream(yaml::Map &root);

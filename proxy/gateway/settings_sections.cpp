@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "decide/ascii_case.hpp"
 #include "gateway/settings_reader.hpp"
 #include "gateway/settings_words.hpp"
 
@@ -49,15 +50,30 @@ std::optional<Address> read_address(Reader &reader, Value const &value) {
   return address.value();
 }
 
-std::optional<Endpoint> read_endpoint(Reader &reader, Value const &value) {
-  Map map(reader, value);
+std::optional<Endpoint> read_endpoint(Reader &reader, Map &map) {
   std::optional<Address> address;
   std::optional<std::uint64_t> port;
   if (auto const node = map.require("address")) address = read_address(reader, *node);
   if (auto const node = map.require("port")) port = reader.unsigned_integer(*node, 1, 65535);
-  map.finish();
   if (!address || !port) return std::nullopt;
   return Endpoint{*address, static_cast<std::uint16_t>(*port)};
+}
+
+// A name as a Host header has it, without a port: lower case, no dot at the end.
+std::optional<std::string> read_host(Reader &reader, Value const &value) {
+  auto name = reader.text(value);
+  if (!name) return std::nullopt;
+  *name = folded(*name);
+  if (name->ends_with('.')) name->pop_back();
+  if (Address::parse(*name)) {
+    reader.error(value, *name + " is an address; an endpoint's own is known");
+  } else if (name->empty() ||
+             name->find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-._") != name->npos) {
+    reader.error(value, "expected a host name without a port, found " + *name);
+  } else {
+    return name;
+  }
+  return std::nullopt;
 }
 
 // A UNIX socket's path must fit into sockaddr_un, with its NUL.
@@ -121,6 +137,19 @@ std::optional<std::string> SettingsReader::path(Value const &value) {
   return (base / *text).lexically_normal().string();
 }
 
+EndpointChoices SettingsReader::read_particulars(Map &map) {
+  EndpointChoices choices;
+  choose(map, "provider", kServices, choices.provider);
+  if (auto const value = map.find("hosts")) {
+    for (auto const &item : reader.list(*value).value_or(std::vector<Value>{})) {
+      if (auto name = read_host(reader, item)) choices.hosts.push_back(*std::move(name));
+    }
+  }
+  read_classes(map, choices.classes);
+  choose(map, "unknown", kVerdicts, choices.unknown);
+  return choices;
+}
+
 void SettingsReader::read_endpoints(Map &root) {
   auto const value = root.find("endpoints");
   if (!value) return;
@@ -128,7 +157,10 @@ void SettingsReader::read_endpoints(Map &root) {
   if (items && items->empty()) reader.error(*value, "is empty; leave it out for what the provider has");
   auto &endpoints = configuration.settings.endpoints;
   for (auto const &item : items.value_or(std::vector<Value>{})) {
-    auto const endpoint = read_endpoint(reader, item);
+    Map map(reader, item);
+    auto const endpoint = read_endpoint(reader, map);
+    auto const particulars = read_particulars(map);
+    map.finish();
     if (!endpoint) continue;
     if (endpoint->address.is_loopback() || endpoint->address == Address{} ||
         endpoint->address == Address::from_v4({})) {
@@ -137,6 +169,7 @@ void SettingsReader::read_endpoints(Map &root) {
       reader.error(item, endpoint->to_string() + " is given twice");
     } else {
       endpoints.push_back(*endpoint);
+      configuration.choices.particular[*endpoint] = particulars;
     }
   }
 }
@@ -229,7 +262,9 @@ void SettingsReader::read_sinks(Map &root) {
 void SettingsReader::read_metrics(Map &root) {
   auto const value = root.find("metrics");
   if (!value) return;
-  auto const endpoint = read_endpoint(reader, *value);
+  Map map(reader, *value);
+  auto const endpoint = read_endpoint(reader, map);
+  map.finish();
   if (!endpoint) return;
   if (endpoint->port == configuration.settings.listen_port) {
     reader.error(*value, "the port is listen.port, too");

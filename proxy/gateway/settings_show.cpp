@@ -1,5 +1,6 @@
 #include <yaml-cpp/yaml.h>
 
+#include <algorithm>
 #include <ctime>
 
 #include "gateway/settings.hpp"
@@ -52,17 +53,31 @@ std::string rfc3339(std::chrono::system_clock::time_point time) {
   return std::string(date) + '.' + std::string(9 - digits.size(), '0') + digits + 'Z';
 }
 
-void endpoint(YAML::Emitter &out, Endpoint const &value) {
-  out << YAML::Flow << BeginMap;
-  text(out, "address", value.address.to_string());
-  number(out, "port", value.port);
-  out << EndMap;
-}
-
 void strings(YAML::Emitter &out, char const *key, std::vector<std::string> const &values) {
   out << Key << key << YAML::Value << YAML::Flow << BeginSeq;
   for (auto const &value : values) out << YAML::DoubleQuoted << value;
   out << EndSeq;
+}
+
+void show_classes(YAML::Emitter &out, std::array<std::optional<Verdict>, 6> const &classes) {
+  out << Key << "classes" << YAML::Value << BeginMap;
+  for (auto const &[word, path_class] : kClasses) {
+    bare(out, word.data(), word_for(kVerdicts, classes[index(path_class)]));
+  }
+  out << EndMap;
+}
+
+void endpoint(YAML::Emitter &out, Endpoint const &value, EndpointChoices const &own = {}) {
+  out << YAML::Flow << BeginMap;
+  text(out, "address", value.address.to_string());
+  number(out, "port", value.port);
+  if (own.provider) bare(out, "provider", to_string(*own.provider));
+  if (!own.hosts.empty()) strings(out, "hosts", own.hosts);
+  bool const classes =
+      std::ranges::any_of(own.classes, [](auto const &verdict) { return verdict.has_value(); });
+  if (classes) show_classes(out, own.classes);
+  if (own.unknown) bare(out, "unknown", word_for(kVerdicts, own.unknown));
+  out << EndMap;
 }
 
 void show_entries(YAML::Emitter &out, char const *key, std::vector<PolicyEntry> const &entries) {
@@ -98,10 +113,17 @@ void show_sinks(YAML::Emitter &out, std::vector<SinkSettings> const &sinks) {
   out << EndSeq;
 }
 
-void show_listeners(YAML::Emitter &out, Settings const &settings) {
+void show_endpoints(YAML::Emitter &out, Configuration const &configuration) {
   out << Key << "endpoints" << YAML::Value << BeginSeq;
-  for (auto const &each : settings.endpoints) endpoint(out, each);
+  auto const &particular = configuration.choices.particular;
+  for (auto const &each : configuration.settings.endpoints) {
+    auto const own = particular.find(each);
+    endpoint(out, each, own == particular.end() ? EndpointChoices{} : own->second);
+  }
   out << EndSeq;
+}
+
+void show_listeners(YAML::Emitter &out, Settings const &settings) {
   out << Key << "listen" << YAML::Value << YAML::Flow << BeginMap;
   number(out, "port", settings.listen_port);
   if (settings.listen_unix) text(out, "unix", *settings.listen_unix);
@@ -168,11 +190,9 @@ void show_policy(YAML::Emitter &out, Configuration const &configuration) {
     for (auto const &rule : choices.rules) shipped += ", " + rule->id;
     out << YAML::Comment(shipped) << YAML::Newline;
   }
-  out << Key << "classes" << YAML::Value << YAML::Block << BeginMap;
-  for (auto const &[word, path_class] : kClasses) {
-    bare(out, word.data(), word_for(kVerdicts, choices.classes[index(path_class)]));
-  }
-  out << EndMap;
+  bare(out, "unknown", word_for(kVerdicts, choices.unknown));
+  out << YAML::Block;
+  show_classes(out, choices.classes);
   show_ec2(out, choices);
   show_entries(out, "allow", choices.allow);
   show_entries(out, "deny", choices.deny);
@@ -197,6 +217,7 @@ std::string show(Configuration const &configuration) {
   out << BeginMap;
   bare(out, "mode", to_string(settings.mode));
   bare(out, "provider", settings.provider_known ? to_string(settings.provider) : "auto");
+  show_endpoints(out, configuration);
   show_listeners(out, settings);
   show_firewall(out, settings);
   show_policy(out, configuration);

@@ -16,6 +16,13 @@ using Words = std::initializer_list<std::pair<std::string_view, Enum>>;
 inline const Words<Mode> kModes = {{"audit", Mode::audit}, {"enforce", Mode::enforce}};
 inline const Words<std::optional<Provider>> kProviders = {
     {"auto", std::nullopt}, {"ec2", Provider::ec2}, {"gce", Provider::gce}, {"azure", Provider::azure}};
+inline const Words<std::optional<Provider>> kServices = {{"ec2", Provider::ec2},
+                                                         {"ecs", Provider::ecs},
+                                                         {"gce", Provider::gce},
+                                                         {"azure", Provider::azure},
+                                                         {"wireserver", Provider::wireserver},
+                                                         {"oracle", Provider::oracle},
+                                                         {"openstack", Provider::openstack}};
 inline const Words<OnStop> kOnStops = {
     {"auto", OnStop::automatic}, {"keep", OnStop::keep}, {"remove", OnStop::remove}};
 inline const Words<Backend> kBackends = {

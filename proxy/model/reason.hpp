@@ -45,9 +45,11 @@ enum class Reason {
   // the policy
   policy_deny,
   class_default,
+  unknown_path,
   imdsv1,
   imdsv1_after_denied_token,
   token_foreign,
+  unknown_host,
   unattributed,
   exec_events_lost,
   exec_unread,

@@ -22,6 +22,10 @@ std::string_view to_string(Provider provider) {
     case Provider::ec2: return "ec2";
     case Provider::gce: return "gce";
     case Provider::azure: return "azure";
+    case Provider::ecs: return "ecs";
+    case Provider::wireserver: return "wireserver";
+    case Provider::oracle: return "oracle";
+    case Provider::openstack: return "openstack";
   }
   __builtin_unreachable();
 }

@@ -7,6 +7,8 @@
 #include <utility>
 #include <vector>
 
+#include "model/address.hpp"
+
 namespace imdsgate {
 
 struct Field {
@@ -27,7 +29,8 @@ struct RawRequest {
       std::string_view name) const;  // the first of that name, ASCII case-insensitive
 };
 
-enum class Provider { ec2, gce, azure };
+// Whose service: those a host's cloud can be, and those that only an endpoint can be of.
+enum class Provider { ec2, gce, azure, ecs, wireserver, oracle, openstack };
 enum class PathClass { general, trust, writable, userdata, identity, credentials };  // rising sensitivity
 enum class ImdsVersion { v1, v2 };
 
@@ -42,11 +45,15 @@ struct MetadataRequest {
   std::string path;    // canonical: one slash between segments, no trailing slash, not decoded further
   std::vector<std::pair<std::string, std::string>> query;  // decoded, in order, repeated keys kept
   std::string host;
+  bool known_host = true;  // `host` is an address or a name of the endpoint's service
+  Endpoint endpoint;       // which one was dialled
   Provider provider = Provider::ec2;
   PathClass path_class = PathClass::general;
+  bool path_known = true;                   // an entry of the catalogue is about it
+  std::optional<std::string> api_version;   // as it stands in the path or, on Azure, in the query
   std::optional<ImdsVersion> imds_version;  // EC2 only: v2 with a session token or on the token PUT
-  bool ambiguous =
-      false;  // percent-encoding, dot segments, `;`, backslash, control or non-ASCII bytes in the path
+  bool ambiguous = false;  // percent-encoding, dot segments, `;`, backslash, control or non-ASCII bytes in
+                           // the path; a header that names another target or method
   bool token_request = false;             // EC2: PUT /latest/api/token
   std::optional<std::string> user_agent;  // as the client says; proves nothing
 };

@@ -90,6 +90,15 @@ void write_http(JsonWriter &json, RequestEvent const &event) {
   json.end_object();
 }
 
+// The Host without its port; an IPv6 address keeps its brackets (ECS, url.domain).
+std::string domain(std::string_view host) {
+  auto const colon = host.rfind(':');
+  bool const port = colon != std::string_view::npos && host.find(':') == colon;
+  auto const bracket = host.rfind(']');
+  if (bracket != std::string_view::npos) return redact_text(host.substr(0, bracket + 1));
+  return redact_text(port ? host.substr(0, colon) : host);
+}
+
 void write_url(JsonWriter &json, RequestEvent const &event) {
   std::string_view target;
   if (event.request) {
@@ -99,6 +108,7 @@ void write_url(JsonWriter &json, RequestEvent const &event) {
   }
   if (target.empty()) return;
   json.key("url").begin_object().member("original", redact_target(target));
+  if (event.request && !event.request->host.empty()) json.member("domain", domain(event.request->host));
   if (event.request && !event.request->path.empty()) json.member("path", redact_path(event.request->path));
   auto const mark = target.find('?');
   if (mark != std::string_view::npos && mark + 1 < target.size()) {
@@ -192,6 +202,9 @@ void write_own_fields(JsonWriter &json, RequestEvent const &event, EventKind kin
   write_verdict(json, event);
   if (event.request) {
     json.member("path_class", to_string(event.request->path_class));
+    json.member("path_known", event.request->path_known);
+    if (event.request->api_version) json.member("api_version", redact_text(*event.request->api_version));
+    json.member("provider", to_string(event.request->provider));
     if (event.request->imds_version) json.member("imds_version", to_string(*event.request->imds_version));
     if (event.request->ambiguous) json.member("ambiguous_target", true);
   }

@@ -8,6 +8,10 @@ std::string_view cloud_provider(Provider provider) {
     case Provider::ec2: return "aws";
     case Provider::gce: return "gcp";
     case Provider::azure: return "azure";
+    case Provider::ecs: return "aws";
+    case Provider::wireserver: return "azure";
+    case Provider::oracle: return "oracle";
+    case Provider::openstack: return "openstack";
   }
   __builtin_unreachable();
 }

@@ -102,7 +102,8 @@ void by_name(std::string &out, std::string_view name, std::string_view label,
   for (auto const &[key, value] : values) sample(out, name, {{label, key}}, value);
 }
 
-constexpr Provider kProviders[] = {Provider::ec2, Provider::gce, Provider::azure};
+constexpr Provider kProviders[] = {Provider::ec2,        Provider::gce,    Provider::azure,    Provider::ecs,
+                                   Provider::wireserver, Provider::oracle, Provider::openstack};
 constexpr Verdict kVerdicts[] = {Verdict::allow, Verdict::alert, Verdict::block};
 constexpr Action kActions[] = {Action::forward, Action::block};
 

@@ -85,7 +85,7 @@ class Metrics {
  private:
   using Named = std::map<std::string, std::uint64_t, std::less<>>;
   // provider, class (0: none), verdict, action
-  using Requests = std::array<std::array<std::array<std::array<std::uint64_t, 2>, 3>, 7>, 3>;
+  using Requests = std::array<std::array<std::array<std::array<std::uint64_t, 2>, 3>, 7>, 7>;
 
   static std::size_t index(Reason reason) { return static_cast<std::size_t>(reason); }
   static std::uint64_t &named(Named &counters, std::string_view name);

@@ -183,7 +183,7 @@ def claimed(event: dict, what: str) -> list[str]:
 def test_a_script_with_a_shebang(audit):
     """/proc says bash; the rule is about where the script is."""
     script = pathlib.Path(f"/tmp/imdsgate-collect-{os.getpid()}.sh")
-    script.write_text(f'#!/bin/bash\nread -r host\nexec 3<>"/dev/tcp/$host/80"\nprintf "GET {ID} HTTP/1.0\\r\\nHost: x\\r\\n\\r\\n" >&3\nwhile read -r line <&3; do :; done\n')
+    script.write_text(f'#!/bin/bash\nread -r host\nexec 3<>"/dev/tcp/$host/80"\nprintf "GET {ID} HTTP/1.0\\r\\nHost: 169.254.169.254\\r\\n\\r\\n" >&3\nwhile read -r line <&3; do :; done\n')
     script.chmod(0o755)
     try:
         event, = events_of(audit, "bash", "-c", f"exec {script} <<<169.254.169.254")
@@ -208,7 +208,7 @@ def test_busybox_wget(audit):
 
 
 def test_nc_behind_its_alternatives_link(audit):
-    request = shlex.quote(f"GET {ID} HTTP/1.0\r\nHost: x\r\n\r\n")
+    request = shlex.quote(f"GET {ID} HTTP/1.0\r\nHost: 169.254.169.254\r\n\r\n")
     event, = events_of(audit, "bash", "-c", f"printf %s {request} | nc -q 3 169.254.169.254 80")
     assert field(event, "process.name") == "nc.openbsd"
     assert "nc" in claimed(event, "name") and named(event)

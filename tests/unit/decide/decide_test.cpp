@@ -156,7 +156,7 @@ class Properties : public testing::Test {
 };
 
 TEST_F(Properties, AFurtherDenialNeverAllowsMore) {
-  for (int round = 0; round < 400; ++round) {
+  for (int round = 0; round < 20000; ++round) {
     auto const asked = some_case();
     auto choices = choices_of(some_policy());
     auto const before = build_policies(choices);
@@ -170,7 +170,7 @@ TEST_F(Properties, AFurtherDenialNeverAllowsMore) {
 }
 
 TEST_F(Properties, AFurtherGrantNeverBlocksMore) {
-  for (int round = 0; round < 400; ++round) {
+  for (int round = 0; round < 20000; ++round) {
     auto const asked = some_case();
     auto choices = choices_of(some_policy());
     auto const before = build_policies(choices);
@@ -184,7 +184,7 @@ TEST_F(Properties, AFurtherGrantNeverBlocksMore) {
 }
 
 TEST_F(Properties, EnforceIsNeverLooserThanAudit) {
-  for (int round = 0; round < 400; ++round) {
+  for (int round = 0; round < 20000; ++round) {
     auto const asked = some_case();
     auto const policies = build_policies(choices_of(some_policy()));
     EXPECT_GE(asked.decided(*policies.enforce).verdict, asked.decided(*policies.audit).verdict);
@@ -192,7 +192,7 @@ TEST_F(Properties, EnforceIsNeverLooserThanAudit) {
 }
 
 TEST_F(Properties, FindingsStandStrictestFirst) {
-  for (int round = 0; round < 300; ++round) {
+  for (int round = 0; round < 20000; ++round) {
     auto const decision = some_case().decided(*build_policies(choices_of(some_policy())).enforce);
     EXPECT_TRUE(std::ranges::is_sorted(decision.findings, std::ranges::greater{}, &Finding::verdict));
     if (!decision.findings.empty()) {

@@ -1,6 +1,9 @@
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <boost/json.hpp>
 #include <chrono>
+#include <filesystem>
 
 #include "decide/path_classes.hpp"
 #include "decide/path_pattern.hpp"
@@ -84,12 +87,67 @@ TEST(Catalogue, RefusesWhatItDoesNotKnow) {
 }
 
 TEST(Catalogue, NamesWhatEachProviderHas) {
-  for (auto const provider : {Provider::ec2, Provider::gce, Provider::azure}) {
-    auto const catalogue = PathCatalogue::shipped(provider);
-    ASSERT_FALSE(catalogue->endpoints().empty());
-    EXPECT_EQ(catalogue->endpoints().front().to_string(), "169.254.169.254:80");
+  auto const endpoints = [](Provider provider) {
+    std::vector<std::string> texts;
+    for (auto const &each : PathCatalogue::shipped(provider)->endpoints()) texts.push_back(each.to_string());
+    return texts;
+  };
+  using testing::ElementsAre;
+  EXPECT_THAT(endpoints(Provider::ec2),
+              ElementsAre("169.254.169.254:80", "[fd00:ec2::254]:80", "169.254.170.2:80", "169.254.170.23:80",
+                          "[fd00:ec2::23]:80"));
+  EXPECT_THAT(endpoints(Provider::ecs),
+              ElementsAre("169.254.170.2:80", "169.254.170.23:80", "[fd00:ec2::23]:80"));
+  EXPECT_THAT(endpoints(Provider::wireserver), ElementsAre("168.63.129.16:80", "168.63.129.16:32526"));
+  for (auto const provider : {Provider::gce, Provider::azure, Provider::oracle, Provider::openstack})
+    EXPECT_THAT(endpoints(provider), ElementsAre("169.254.169.254:80"));
+}
+
+TEST(Catalogue, KnowsWhoseAnAddressIsWhereverItIs) {
+  auto const at = [](char const *text) { return provider_at(Address::parse(text).value()); };
+  EXPECT_EQ(at("169.254.170.2"), Provider::ecs);
+  EXPECT_EQ(at("169.254.170.23"), Provider::ecs);
+  EXPECT_EQ(at("fd00:ec2::23"), Provider::ecs);
+  EXPECT_EQ(at("168.63.129.16"), Provider::wireserver);
+  EXPECT_EQ(at("169.254.169.254"), std::nullopt);
+  EXPECT_EQ(at("10.0.0.1"), std::nullopt);
+}
+
+// provider method target => known | unknown, and the API version (- for none)
+TEST(Catalogue, KnowsThePathsThatThereAre) {
+  for (auto const &row : table("known_paths.txt")) {
+    auto const raw = raw_request(row.given.at(1), unescaped(row.given.at(2)), {{"Host", "169.254.169.254"}});
+    auto const request = canonicalize(policy_for(*provider_named(row.given.at(0))), raw);
+    ASSERT_TRUE(request) << row.text;
+    EXPECT_EQ((request->path_known ? "known " : "unknown ") + request->api_version.value_or("-"), row.result)
+        << row.text;
   }
-  EXPECT_EQ(PathCatalogue::shipped(Provider::ec2)->endpoints().at(1).to_string(), "[fd00:ec2::254]:80");
+}
+
+// What real clients were recorded to ask for is known, all of it.
+TEST(Catalogue, KnowsWhatRealClientsAskFor) {
+  std::size_t requests = 0;
+  for (auto const &file : std::filesystem::directory_iterator(std::string(FIXTURES) + "/recordings")) {
+    if (file.path().extension() != ".jsonl") continue;
+    std::ifstream stream(file.path());
+    for (std::string line; std::getline(stream, line); ++requests) {
+      auto const record = boost::json::parse(line).as_object();
+      std::string const request_line(record.at("line").as_string());
+      auto const method = request_line.substr(0, request_line.find(' '));
+      auto const target = request_line.substr(method.size() + 1, request_line.rfind(' ') - method.size() - 1);
+      std::string const dialled(record.at("dst").as_string());
+      auto const own = provider_at(Address::parse(dialled.substr(0, dialled.rfind(':'))).value());
+      auto const name = file.path().stem().string();
+      bool const google = name.ends_with("-gce") || name == "gguest" || name == "gscript";
+      bool const microsoft = name.ends_with("-azure") || name == "ciazh";
+      auto const host = google ? Provider::gce : microsoft ? Provider::azure : Provider::ec2;
+      auto const raw = raw_request(method, target, {{"Host", "x"}});
+      auto const request = canonicalize(policy_for(own.value_or(host)), raw);
+      ASSERT_TRUE(request) << line;
+      EXPECT_TRUE(request->path_known) << file.path().filename() << ' ' << line;
+    }
+  }
+  EXPECT_GE(requests, 150u);
 }
 
 }  // namespace

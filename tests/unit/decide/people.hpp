@@ -116,7 +116,7 @@ inline PolicyEntry entry(std::string name, std::string when, std::vector<std::st
   return entry;
 }
 
-inline std::vector<PolicyEntry> known_grants() {
+inline std::vector<PolicyEntry> compiled_grants() {
   std::string const is_agent = R"(process.executable == "/usr/bin/amazon-ssm-agent" and user.id == "0")";
   std::vector<std::string> const methods = {"GET", "PUT"};
   std::vector<std::string> const paths = {"/latest/api/token",
@@ -139,13 +139,19 @@ inline std::vector<PolicyEntry> known_grants() {
   return entries;
 }
 
-inline std::vector<PolicyEntry> known_denials() {
-  return {
+inline std::vector<PolicyEntry> const &known_grants() {
+  static auto const entries = compiled_grants();
+  return entries;
+}
+
+inline std::vector<PolicyEntry> const &known_denials() {
+  static std::vector<PolicyEntry> const entries = {
       entry("deny-userdata", "", {}, {"/latest/user-data"}),
       entry("deny-curl", R"(process.name == "curl")"),
       entry("deny-agent", R"(process.executable == "/usr/bin/amazon-ssm-agent")"),
       entry("deny-not-agent", R"(not process.executable == "/usr/bin/amazon-ssm-agent")"),
   };
+  return entries;
 }
 
 inline std::shared_ptr<Rule const> shipped_rule() {

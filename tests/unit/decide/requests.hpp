@@ -30,14 +30,21 @@ inline PolicySet policies_for(Provider provider) {
   return build_policies(choices);
 }
 
+inline constexpr Provider kEveryProvider[] = {Provider::ec2,      Provider::gce,        Provider::azure,
+                                              Provider::ecs,      Provider::wireserver, Provider::oracle,
+                                              Provider::openstack};
+
 inline Policy const &policy_for(Provider provider) {
-  static PolicySet const sets[] = {policies_for(Provider::ec2), policies_for(Provider::gce),
-                                   policies_for(Provider::azure)};
+  static auto const sets = [] {
+    std::vector<PolicySet> all;
+    for (auto const each : kEveryProvider) all.push_back(policies_for(each));
+    return all;
+  }();
   return *sets[static_cast<std::size_t>(provider)].audit;
 }
 
 inline std::optional<Provider> provider_named(std::string_view name) {
-  for (auto const each : {Provider::ec2, Provider::gce, Provider::azure}) {
+  for (auto const each : kEveryProvider) {
     if (to_string(each) == name) return each;
   }
   return std::nullopt;

@@ -63,9 +63,14 @@ TEST_F(SettingsTest, AreTheDefaultsWhenTheFileIsEmpty) {
   auto const &settings = configuration.settings;
   EXPECT_EQ(settings.mode, Mode::audit);
   EXPECT_EQ(settings.provider, Provider::ec2);
-  ASSERT_EQ(settings.endpoints.size(), 2u);
-  EXPECT_EQ(settings.endpoints[0].to_string(), "169.254.169.254:80");
-  EXPECT_EQ(settings.endpoints[1].to_string(), "[fd00:ec2::254]:80");
+  std::vector<std::string> guarded;
+  for (auto const &each : settings.endpoints) guarded.push_back(each.to_string());
+  EXPECT_THAT(guarded, testing::ElementsAre("169.254.169.254:80", "[fd00:ec2::254]:80", "169.254.170.2:80",
+                                            "169.254.170.23:80", "[fd00:ec2::23]:80"));
+  auto const &services = configuration.policies.enforce->services;
+  ASSERT_EQ(services.size(), 5u);
+  EXPECT_EQ(services[1].provider, Provider::ec2);
+  for (auto const at : {2, 3, 4}) EXPECT_EQ(services[static_cast<std::size_t>(at)].provider, Provider::ecs);
   EXPECT_EQ(settings.listen_port, 880);
   EXPECT_FALSE(settings.listen_unix || settings.control_group || settings.metrics);
   EXPECT_EQ(settings.control_socket, "/run/imdsgate/control.sock");
@@ -99,7 +104,10 @@ TEST_F(SettingsTest, AreTheDefaultsWhenADefaultFileIsMissingAndAProblemWhenAName
 
 constexpr char const *kEverything = R"(mode: enforce
 provider: gce
-endpoints: [{address: 169.254.169.254, port: 80}]
+endpoints:
+  - {address: 169.254.169.254, port: 80, hosts: [imds.corp.example, "Other.Example."]}
+  - {address: 10.0.0.254, port: 81, provider: openstack, classes: {userdata: block, general: auto}, unknown: block}
+  - {address: 168.63.129.16, port: 80}
 listen: {port: 881, unix: imds.sock}
 control: {socket: control.sock, group: "100"}
 upstream: {connect_timeout: 1s, idle_timeout: 2m}
@@ -109,6 +117,7 @@ firewall_backend: legacy
 attribution: sock_diag
 upstream_mark: {mark: 0x10, mask: 0xf0}
 unattributed: alert
+unknown: alert
 rules: [rules/a.yaml]
 classes: {credentials: alert, identity: block, userdata: allow, writable: auto, trust: alert, general: alert}
 ec2: {imdsv1: block, token_binding: off}
@@ -139,6 +148,18 @@ TEST_F(SettingsTest, ReadEveryKey) {
   auto const &settings = configuration.settings;
   EXPECT_EQ(settings.mode, Mode::enforce);
   EXPECT_EQ(settings.provider, Provider::gce);
+  EXPECT_THAT(configuration.choices.particular.at(settings.endpoints.at(0)).hosts,
+              testing::ElementsAre("imds.corp.example", "other.example"));
+  auto const &services = configuration.policies.enforce->services;
+  ASSERT_EQ(services.size(), 3u);
+  EXPECT_EQ(services[0].provider, Provider::gce);
+  EXPECT_EQ(services[0].unknown, Verdict::alert);
+  EXPECT_EQ(services[0].classes[index(PathClass::userdata)], Verdict::allow);
+  EXPECT_EQ(services[1].provider, Provider::openstack);
+  EXPECT_EQ(services[1].classes[index(PathClass::userdata)], Verdict::block);
+  EXPECT_EQ(services[1].classes[index(PathClass::identity)], Verdict::block);
+  EXPECT_EQ(services[1].unknown, Verdict::block);
+  EXPECT_EQ(services[2].provider, Provider::wireserver);
   EXPECT_EQ(settings.listen_unix, file("imds.sock"));
   EXPECT_EQ(settings.control_socket, file("control.sock"));
   EXPECT_EQ(settings.control_group, "100");
@@ -283,6 +304,13 @@ INSTANTIATE_TEST_SUITE_P(
                 "1:23: endpoints[0].address: not an IP address"},
         Mistake{"endpoints: [{address: 169.254.169.254}]\n", "1:13: key 'endpoints[0].port' is missing"},
         Mistake{"endpoints: [{address: 169.254.169.254, port: 0}]\n", "1:46: endpoints[0].port: expected"},
+        Mistake{"endpoints: [{address: 1.2.3.4, port: 80, hosts: [\"a:80\"]}]\n",
+                "1:50: endpoints[0].hosts[0]: expected a host name without a port, found a:80"},
+        Mistake{"endpoints: [{address: 1.2.3.4, port: 80, provider: aws}]\n", "endpoints[0].provider: "},
+        Mistake{"endpoints: [{address: 1.2.3.4, port: 80, classes: {credential: block}}]\n", "credential"},
+        Mistake{"unknown: maybe\n", "1:10: unknown: "},
+        Mistake{"endpoints: [{address: 1.2.3.4, port: 80, hosts: [5.6.7.8]}]\n",
+                "1:50: endpoints[0].hosts[0]: 5.6.7.8 is an address"},
         Mistake{"endpoints: [{address: 127.0.0.1, port: 80}]\n",
                 "1:13: endpoints[0]: 127.0.0.1 is no address"},
         Mistake{"endpoints:\n  - {address: 1.2.3.4, port: 80}\n  - {address: \"::ffff:1.2.3.4\", port: 80}\n",
