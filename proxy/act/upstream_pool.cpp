@@ -19,7 +19,9 @@ using boost::system::error_code;
 
 namespace {
 
-constexpr std::size_t kIdlePerEndpoint = 32;
+// As many as a burst needed are kept: to close those beyond a smaller number and dial them again at once costs both ends
+// more than a connection that idles for half a minute.
+constexpr std::size_t kIdlePerEndpoint = 256;
 constexpr auto kIdleFor = std::chrono::seconds(30);
 
 ConnectFailure connect_failure(int error) {
