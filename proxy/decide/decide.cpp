@@ -2,8 +2,7 @@
 
 #include <algorithm>
 
-#include "decide/ascii_case.hpp"
-#include "decide/path_pattern.hpp"
+#include "decide/policy_entry.hpp"
 #include "decide/suspect.hpp"
 
 namespace imdsgate {
@@ -23,23 +22,33 @@ Finding because(Verdict verdict, Reason reason, std::size_t holder = 0) {
   return {verdict, std::string(name(reason)), nullptr, reason, holder, nullptr};
 }
 
-// For `allow`: methods and paths exactly as written. For `deny` as the service may read them: Azure's take
-// paths in any case, and a denial must not be a matter of spelling.
-bool names_request(PolicyEntry const &entry, AccessRequest const &access, bool deny) {
-  auto const &request = access.request;
-  bool const fold = deny && (request.provider == Provider::azure || request.provider == Provider::wireserver);
-  auto const method = [&](std::string const &each) {
-    return deny ? equal_folded(each, request.method) : each == request.method;
-  };
-  auto const path = [&](std::string const &each) { return path_matches(each, request.path, fold); };
-  return (!entry.expires || access.now < *entry.expires) &&
-         (entry.methods.empty() || std::ranges::any_of(entry.methods, method)) &&
-         (entry.paths.empty() || std::ranges::any_of(entry.paths, path));
+// The denials that may name one of the suspects; without suspects, those that are meant for everyone.
+std::vector<std::uint32_t> possible_denials(Policy const &policy, AccessRequest const &access,
+                                            Suspects &suspects) {
+  if (policy.deny_index.empty()) return {};
+  std::vector<std::string> claimed;
+  for (auto &suspect : suspects) {
+    auto const *executables = suspect.executables();
+    if (executables == nullptr) continue;
+    if (executables->unreadable) return policy.deny_index.candidates(access.request.path, std::nullopt);
+    claimed.insert(claimed.end(), executables->claimed.begin(), executables->claimed.end());
+  }
+  return policy.deny_index.candidates(access.request.path, claimed);
+}
+
+// The grants that may vouch for a suspect.
+std::vector<std::uint32_t> possible_grants(Policy const &policy, AccessRequest const &access,
+                                           Suspect &suspect) {
+  if (policy.allow_index.empty()) return {};
+  auto const *executables = suspect.executables();
+  std::vector<std::string> const none;
+  return policy.allow_index.candidates(access.request.path, executables ? executables->proven : none);
 }
 
 void add_denials(Policy const &policy, AccessRequest const &access, Suspects &suspects, Decision &decision) {
-  for (auto const &entry : policy.deny) {
-    if (!names_request(entry, access, true)) continue;
+  for (auto const number : possible_denials(policy, access, suspects)) {
+    auto const &entry = policy.deny[number];
+    if (!concerns(entry, access, EntryKind::deny)) continue;
     auto const accused =
         std::ranges::find_if(suspects, [&](Suspect &suspect) { return suspect.is_accused(entry); });
     // Nobody to ask about: only an entry that is meant for everyone applies.
@@ -61,9 +70,10 @@ struct Grant {
 Grant grant_for(Policy const &policy, AccessRequest const &access, Suspects &suspects) {
   Grant grant;
   if (suspects.empty() || access.request.ambiguous) return grant;
-  for (auto const &entry : policy.allow) {
+  for (auto const number : possible_grants(policy, access, suspects.front())) {
+    auto const &entry = policy.allow[number];
     auto const vouched = [&](Suspect &suspect) { return suspect.is_vouched_for(entry); };
-    if (!names_request(entry, access, false) || !std::ranges::all_of(suspects, vouched)) continue;
+    if (!concerns(entry, access, EntryKind::allow) || !std::ranges::all_of(suspects, vouched)) continue;
     if (!grant.name) grant.name = entry.name;
     grant.imdsv1 = grant.imdsv1 || entry.allow_imdsv1;
     grant.foreign_token = grant.foreign_token || entry.allow_foreign_token;
@@ -125,8 +135,9 @@ std::size_t most_suspect(Policy const &policy, AccessRequest const &access, Susp
   auto const strictest = std::ranges::max_element(decision.findings, {}, &Finding::verdict);
   if (strictest != decision.findings.end()) return strictest->holder;
   auto const stranger = [&](Suspect &suspect) {
-    return std::ranges::none_of(policy.allow, [&](PolicyEntry const &entry) {
-      return names_request(entry, access, false) && suspect.is_vouched_for(entry);
+    return std::ranges::none_of(possible_grants(policy, access, suspect), [&](std::uint32_t number) {
+      auto const &entry = policy.allow[number];
+      return concerns(entry, access, EntryKind::allow) && suspect.is_vouched_for(entry);
     });
   };
   if (suspects.size() < 2) return 0;

@@ -48,6 +48,8 @@ std::shared_ptr<Policy const> build(PolicyChoices const &choices, Mode mode) {
   policy->rules = choices.rules;
   policy->allow = choices.allow;
   policy->deny = choices.deny;
+  policy->allow_index = EntryIndex(policy->allow);
+  policy->deny_index = EntryIndex(policy->deny);
   policy->unattributed = choices.unattributed.value_or(unattributed_default(mode));
   for (auto const each : kClasses) {
     policy->classes[index(each)] = choices.classes[index(each)].value_or(class_default(each, mode));

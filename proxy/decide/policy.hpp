@@ -11,29 +11,17 @@
 #include <string>
 #include <vector>
 
+#include "decide/entry_index.hpp"
+#include "decide/policy_entry.hpp"
 #include "decide/token_binding.hpp"
 #include "model/address.hpp"
 #include "model/decision.hpp"
 #include "model/request.hpp"
-#include "rules/eql.hpp"
 #include "rules/rule.hpp"
 
 namespace imdsgate {
 
 class PathCatalogue;  // decide/path_classes.hpp
-
-struct PolicyEntry {
-  std::string name;
-  // allow: over the proven view; deny: over View::denial. Absent: everyone who could be named; deny:
-  // everyone.
-  std::optional<eql::Query> when;
-  std::string when_text;             // as written, for people and for `check --show`
-  std::vector<std::string> methods;  // empty: every method
-  std::vector<std::string> paths;    // as normalise_pattern() returns them; empty: every path
-  bool allow_imdsv1 = false;
-  bool allow_foreign_token = false;
-  std::optional<std::chrono::system_clock::time_point> expires;
-};
 
 // Where `ec2.imdsv1` is not one verdict for everybody and for ever.
 struct Imdsv1Exceptions {
@@ -57,6 +45,7 @@ struct Policy {
   std::vector<std::shared_ptr<Rule const>> rules;
   std::vector<PolicyEntry> allow;
   std::vector<PolicyEntry> deny;
+  EntryIndex allow_index, deny_index;  // of these
   std::array<Verdict, 6> classes{};  // indexed by PathClass: of an endpoint that says nothing else
   Verdict unattributed = Verdict::alert;
   // IMDSv1 by path class: what a request without a session token gets on EC2.

@@ -19,6 +19,9 @@ class Suspect {
   // never does. A rule with `live_exec: false` is not presented the requester's own exec.
   bool matches(Rule const &rule);
 
+  // What it goes by as process.executable; nullptr: it has none.
+  eql::Values const *executables() { return as(Presented::request).find("process.executable"); }
+
   // The entry's `when` holds by what the kernel vouches for; unknown is no.
   bool is_vouched_for(PolicyEntry const &entry);
 

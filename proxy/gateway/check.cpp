@@ -1,15 +1,21 @@
 #include "gateway/check.hpp"
 
+#include "gateway/login_users.hpp"
+#include "gateway/policy_review.hpp"
 #include "gateway/settings.hpp"
 
 namespace imdsgate {
 
 CheckReport check_configuration(std::filesystem::path const &file, bool named,
-                                std::filesystem::path const &dmi) {
+                                std::filesystem::path const &dmi, std::filesystem::path const &passwd) {
   auto const configuration = load_configuration(file, named, dmi);
   CheckReport report;
   for (auto const &problem : configuration.problems) report.problems += problem.to_string() + '\n';
   if (configuration.ok()) {
+    auto const now = std::chrono::system_clock::now();
+    for (auto const &problem : review(configuration, file.string(), login_users(passwd), now)) {
+      report.problems += problem.to_string() + '\n';
+    }
     report.effective = show(configuration);
   } else {
     report.exit_status = 2;

@@ -12,8 +12,9 @@ struct CheckReport {
   int exit_status = 0;    // 0: good, or warnings only; 2: an error
 };
 
-// As load_configuration(): what a `run` would load, and nothing more.
+// What a `run` would load, as load_configuration() does it, and what review() says of it.
 CheckReport check_configuration(std::filesystem::path const &file, bool named,
-                                std::filesystem::path const &dmi = "/sys/class/dmi/id");
+                                std::filesystem::path const &dmi = "/sys/class/dmi/id",
+                                std::filesystem::path const &passwd = "/etc/passwd");
 
 }  // namespace imdsgate

@@ -72,7 +72,7 @@ void sort_problems(std::vector<Problem> &problems, std::string const &file) {
 }
 
 void complete(Configuration &configuration) {
-  auto &[settings, choices, rule_files, policies, problems] = configuration;
+  auto &[settings, choices, profiles, rule_files, policies, problems] = configuration;
   if (settings.endpoints.empty() && settings.provider_known) {
     settings.endpoints = PathCatalogue::shipped(settings.provider)->endpoints();
   }

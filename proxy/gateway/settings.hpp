@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "decide/policy.hpp"
+#include "gateway/profiles.hpp"
 #include "model/result.hpp"
 
 namespace imdsgate {
@@ -66,6 +67,7 @@ struct Settings {
 struct Configuration {
   Settings settings;
   PolicyChoices choices;                                         // what `policies` are built from
+  std::vector<ProfileChoice> profiles;                           // their entries stand last in choices.allow
   std::optional<std::vector<std::filesystem::path>> rule_files;  // nullopt: the rule the binary carries
   PolicySet policies;                                            // both nullptr unless ok()
   std::vector<Problem> problems;                                 // every one, warnings too

@@ -28,7 +28,9 @@ struct SettingsReader {
 
   // settings_policy.cpp
   void read_verdicts(yaml::Map &root);  // unattributed, classes
-  void read_entries(yaml::Map &root);   // allow, deny, profiles
+
+  // settings_entries.cpp
+  void read_entries(yaml::Map &root);  // allow, deny, profiles
 
   // settings_ec2.cpp
   void read_ec2(yaml::Map &root);

@@ -67,6 +67,27 @@ void show_classes(YAML::Emitter &out, std::array<std::optional<Verdict>, 6> cons
   out << EndMap;
 }
 
+void show_query(YAML::Emitter &out, std::vector<QueryCondition> const &query) {
+  out << Key << "query" << YAML::Value << YAML::Block << BeginMap;
+  for (auto const &[key, values] : query) {
+    out << Key << YAML::DoubleQuoted << key << YAML::Value << YAML::Flow << BeginSeq;
+    for (auto const &value : values) out << YAML::DoubleQuoted << value;
+    out << EndSeq;
+  }
+  out << EndMap;
+}
+
+void show_endpoints(YAML::Emitter &out, std::vector<EntryEndpoint> const &endpoints) {
+  out << Key << "endpoints" << YAML::Value << YAML::Flow << BeginSeq;
+  for (auto const &each : endpoints) {
+    out << BeginMap;
+    text(out, "address", each.address.to_string());
+    if (each.port) number(out, "port", *each.port);
+    out << EndMap;
+  }
+  out << EndSeq;
+}
+
 void endpoint(YAML::Emitter &out, Endpoint const &value, EndpointChoices const &own = {}) {
   out << YAML::Flow << BeginMap;
   text(out, "address", value.address.to_string());
@@ -83,15 +104,36 @@ void endpoint(YAML::Emitter &out, Endpoint const &value, EndpointChoices const &
 void show_entries(YAML::Emitter &out, char const *key, std::vector<PolicyEntry> const &entries) {
   out << Key << key << YAML::Value << BeginSeq;
   for (auto const &entry : entries) {
+    if (!entry.profile.empty()) continue;
     out << YAML::Block << BeginMap;
     text(out, "name", entry.name);
     if (entry.when) text(out, "when", entry.when_text);
     if (!entry.methods.empty()) strings(out, "methods", entry.methods);
     if (!entry.paths.empty()) strings(out, "paths", entry.paths);
+    if (!entry.query.empty()) show_query(out, entry.query);
+    if (!entry.endpoints.empty()) show_endpoints(out, entry.endpoints);
     if (entry.allow_imdsv1) bare(out, "imdsv1", "allow");
     if (entry.allow_foreign_token) bare(out, "token_binding", "allow");
     if (entry.expires) bare(out, "expires", rfc3339(*entry.expires));
+    if (!entry.note.empty()) text(out, "note", entry.note);
     out << EndMap;
+  }
+  out << EndSeq;
+}
+
+// By name, as they are read again; what they give is told beside them.
+void show_profiles(YAML::Emitter &out, Configuration const &configuration) {
+  out << Key << "profiles" << YAML::Value << BeginSeq;
+  for (auto const &[name, parameters] : configuration.profiles) {
+    out << YAML::Flow << BeginMap;
+    text(out, "name", name);
+    for (auto const &[key, value] : parameters) text(out, key.c_str(), value);
+    out << EndMap;
+    std::string gives;
+    for (auto const &entry : configuration.choices.allow) {
+      if (entry.profile == name) gives += (gives.empty() ? "" : ", ") + entry.name;
+    }
+    out << YAML::Comment(gives);
   }
   out << EndSeq;
 }
@@ -196,7 +238,7 @@ void show_policy(YAML::Emitter &out, Configuration const &configuration) {
   show_ec2(out, choices);
   show_entries(out, "allow", choices.allow);
   show_entries(out, "deny", choices.deny);
-  strings(out, "profiles", {});
+  show_profiles(out, configuration);
 }
 
 void show_limits(YAML::Emitter &out, Limits const &limits) {

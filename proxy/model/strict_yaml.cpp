@@ -329,6 +329,15 @@ std::optional<Value> Map::require(std::string_view key) {
   return value;
 }
 
+std::vector<std::pair<std::string, Value>> Map::each() {
+  std::vector<std::pair<std::string, Value>> all;
+  for (Entry &entry : entries_) {
+    entry.asked = true;
+    all.emplace_back(entry.key, entry.value);
+  }
+  return all;
+}
+
 void Map::finish() {
   for (Entry const &entry : entries_) {
     if (entry.asked) continue;

@@ -104,6 +104,7 @@ class Map {
   std::optional<Value> find(std::string_view key);
   std::optional<Value> require(std::string_view key);  // an error when it is absent
   void ignore(std::string_view key) { find(key); }     // known, and not used
+  std::vector<std::pair<std::string, Value>> each();   // of a map whose keys are the operator's to choose
   void finish();
 
   bool is_map() const { return is_map_; }

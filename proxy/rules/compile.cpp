@@ -4,6 +4,7 @@
 #include <tuple>
 
 #include "rules/compile_condition.hpp"
+#include "rules/demands.hpp"
 #include "rules/excerpt.hpp"
 #include "rules/parser.hpp"
 
@@ -93,7 +94,14 @@ std::variant<RuleQuery, Problem> compile_rule_query(std::string_view text, Origi
 std::variant<Query, Problem> compile_expression(std::string_view text, Origin const &origin) {
   auto parsed = parse_expression(text);
   if (auto const *failure = std::get_if<Failure>(&parsed)) return problem_at(*failure, text, origin);
-  return placed<Query>(finish("any", *std::get<NodePtr>(parsed), text, origin), text, origin);
+  auto const &where = *std::get<NodePtr>(parsed);
+  auto query = placed<Query>(finish("any", where, text, origin), text, origin);
+  if (auto *compiled = std::get_if<Query>(&query)) {
+    auto outright = demands_of(where);
+    compiled->demands = std::move(outright.demands);
+    compiled->only_demands = outright.complete;
+  }
+  return query;
 }
 
 // A sequence's shared keys stand in every stage, but once in the text.

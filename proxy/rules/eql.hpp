@@ -111,6 +111,19 @@ struct NamedField {
   Place place;            // in its file: line and column
 };
 
+// What has to be true of one field for a condition to hold, where its text says so outright: one of these is
+// a value of it (by View: a proven or a claimed one).
+struct Demand {
+  struct Text {
+    std::string text;
+    bool pattern = false;  // * and ? are wildcards
+    bool operator==(Text const &) const = default;
+  };
+  std::string field;
+  std::vector<Text> any_of;
+  bool folded = false;  // ASCII letters count in both cases
+};
+
 // An event query or, for a policy's `when:`, a bare expression. Cheap to copy; immutable.
 struct Query {
   std::string category = "any";  // "any" matches every category
@@ -118,6 +131,8 @@ struct Query {
   std::vector<std::string> fields;           // every field it names, sorted
   std::vector<std::string> optional_fields;  // those of them it names with `?` only, sorted
   std::vector<NamedField> named;             // every mention, in the order of the text
+  std::vector<Demand> demands;  // of a bare expression: sorted by field, one each; see rules/demands.hpp
+  bool only_demands = false;    // they are all that it says
 };
 
 // What a sequence means: rules/engine.hpp.

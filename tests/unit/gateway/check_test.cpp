@@ -21,7 +21,10 @@ class CheckTest : public testing::Test {
   }
   CheckReport check(std::string const &text) {
     std::ofstream(root_ / "imdsgate.yaml") << text;
-    return check_configuration(root_ / "imdsgate.yaml", true, root_);
+    std::ofstream(root_ / "passwd")
+        << "root:x:0:0:root:/root:/bin/bash\nalice:x:1000:1000::/home/alice:/bin/bash\n"
+           "agent:x:1001:1001::/:/usr/sbin/nologin\nbroken\nempty:x:1002:1002::/:\n";
+    return check_configuration(root_ / "imdsgate.yaml", true, root_, root_ / "passwd");
   }
   std::filesystem::path root_;
 };
@@ -43,6 +46,73 @@ TEST_F(CheckTest, ExitsZeroWithWarningsOnly) {
 
 TEST_F(CheckTest, SaysNothingOfAGoodFile) {
   EXPECT_EQ(check("provider: ec2\nrules: []\n").problems, "");
+}
+
+std::string with_entries(std::string const &entries) {
+  return "provider: ec2\nrules: []\n" + entries;
+}
+
+TEST_F(CheckTest, FindsEntriesThatNeverApply) {
+  auto const report = check(with_entries(R"(
+allow:
+  - {name: wide, when: 'process.executable == "/opt/a" and user.id == "1001"', paths: [/latest/**]}
+  - {name: shadowed, when: 'process.executable == "/opt/a" and user.id == "1001"', paths: [/latest/user-data]}
+  - {name: more, when: 'process.executable == "/opt/a" and user.id == "1001"', paths: [/latest/user-data], imdsv1: allow}
+  - {name: denied, when: 'process.executable == "/opt/b" and user.id == "1001"', paths: [/x/y]}
+  - {name: other, when: 'process.executable == "/opt/c" and user.id == "1001"', paths: [/latest/user-data]}
+deny:
+  - {name: no-x, paths: [/x/*]}
+  - {name: no-y, paths: [/x/y], methods: [GET]}
+  - {name: gone, paths: [/latest/**], expires: 2001-01-01T00:00:00Z}
+)"));
+  EXPECT_EQ(report.exit_status, 0);
+  EXPECT_THAT(
+      report.problems,
+      testing::HasSubstr("imdsgate.yaml:6:5: warning: entry shadowed: never applies: wide on line 5"));
+  EXPECT_THAT(report.problems,
+              testing::HasSubstr(":8:5: warning: entry denied: never applies: no-x on line 11"));
+  EXPECT_THAT(report.problems,
+              testing::HasSubstr(":12:5: warning: entry no-y: never applies: no-x on line 11"));
+  for (auto const *name : {"entry more", "entry other", "entry wide", "by gone"})
+    EXPECT_THAT(report.problems, testing::Not(testing::HasSubstr(name)));
+}
+
+TEST_F(CheckTest, FindsWhoElseGetsAGrant) {
+  auto const report = check(with_entries(R"(
+allow:
+  - {name: script, when: 'process.executable == "/usr/bin/python3.11" and user.id == "1001"', paths: [/latest/a]}
+  - {name: person, when: 'process.executable == "/opt/a" and user.id == "1000"', paths: [/latest/b]}
+  - {name: default-shell, when: 'process.executable == "/opt/a" and user.name == "empty"', paths: [/latest/c]}
+  - {name: unit, when: 'process.executable : "/usr/bin/node" and user.id == "1000" and imdsgate.unit == "a.service"', paths: [/latest/d]}
+  - {name: root, when: 'process.executable == "/opt/a" and user.id == "0"', paths: [/latest/e]}
+  - {name: service, when: 'process.executable == "/opt/a" and user.id == "1001"', paths: [/latest/f]}
+)"));
+  EXPECT_EQ(report.exit_status, 0);
+  EXPECT_THAT(report.problems,
+              testing::HasSubstr(":5:5: warning: entry script: /usr/bin/python3.11 runs what it is given: "
+                                 "every script of user 1001 gets this grant; add imdsgate.unit"));
+  EXPECT_THAT(report.problems,
+              testing::HasSubstr(":6:5: warning: entry person: user 1000 (alice) logs in with /bin/bash"));
+  EXPECT_THAT(
+      report.problems,
+      testing::HasSubstr(":7:5: warning: entry default-shell: user 1002 (empty) logs in with /bin/sh"));
+  for (auto const *name : {"entry unit", "entry root", "entry service"})
+    EXPECT_THAT(report.problems, testing::Not(testing::HasSubstr(name)));
+}
+
+TEST_F(CheckTest, FindsGrantsWiderThanTheirProfile) {
+  auto const report = check(with_entries(R"(
+allow:
+  - {name: all, when: 'process.executable == "/usr/bin/kubelet" and user.id == "0"'}
+  - {name: ssm, when: 'process.executable == "/usr/bin/amazon-ssm-agent" and user.id == "0"', paths: [/latest/api/token, /latest/user-data]}
+  - {name: fits, when: 'process.executable == "/usr/bin/ssm-agent-worker" and user.id == "0"', paths: [/latest/meta-data/iam/security-credentials/*]}
+)"));
+  EXPECT_THAT(
+      report.problems,
+      testing::HasSubstr("entry all: gives every path; what that agent needs is in the profile kubelet"));
+  EXPECT_THAT(report.problems, testing::HasSubstr("entry ssm: gives /latest/user-data, which that agent does "
+                                                  "not need by the profile amazon-ssm-agent"));
+  EXPECT_THAT(report.problems, testing::Not(testing::HasSubstr("entry fits")));
 }
 
 }  // namespace

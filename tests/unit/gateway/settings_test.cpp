@@ -128,11 +128,14 @@ allow:
         and user.id == "0"
     methods: [GET, PUT]
     paths: ["//computeMetadata/v1/instance/**/"]
+    query: {"recursive": "true", alt: [json, text], client_id: []}
+    endpoints: [169.254.169.254, {address: 169.254.169.254, port: 80}]
     imdsv1: allow
     expires: 2099-01-01T00:00:00.25+02:00
+    note: "until the agent is replaced"
 deny:
   - {name: no-user-data, paths: [/latest/user-data]}
-profiles: []
+profiles: [google-oslogin, {name: google-sdk, unit: app.service}]
 sinks:
   - {type: file, path: events.ndjson, max_size: 1MiB, keep: 2, only: alerts}
   - {type: journald, only: alerts}
@@ -184,6 +187,13 @@ TEST_F(SettingsTest, ReadEveryKey) {
   EXPECT_EQ(policy.allow.at(0).paths.at(0), "/computeMetadata/v1/instance/**");
   EXPECT_TRUE(policy.allow.at(0).allow_imdsv1);
   EXPECT_TRUE(policy.allow.at(0).expires);
+  EXPECT_EQ(policy.allow.at(0).note, "until the agent is replaced");
+  ASSERT_EQ(policy.allow.at(0).query.size(), 3u);
+  EXPECT_EQ(policy.allow.at(0).query[1].values, (std::vector<std::string>{"json", "text"}));
+  EXPECT_TRUE(policy.allow.at(0).query[2].values.empty());
+  ASSERT_EQ(policy.allow.at(0).endpoints.size(), 2u);
+  EXPECT_EQ(policy.allow.at(0).endpoints[0].port, std::nullopt);
+  EXPECT_EQ(policy.allow.at(0).endpoints[1].port, 80);
   EXPECT_EQ(policy.deny.at(0).name, "no-user-data");
 }
 
@@ -204,7 +214,7 @@ TEST_F(SettingsTest, ReadImdsv1WithItsExceptions) {
 
 constexpr char const *kBinding =
     "ec2: {token_binding: block, scope: session, share: [[a.service, /usr/bin/b], [c.scope, d.service]]}\n"
-    "allow: [{name: a, when: 'user.id == \"0\"', token_binding: allow}]\n";
+    "allow: [{name: a, when: 'imdsgate.unit == \"a.service\"', token_binding: allow}]\n";
 
 TEST_F(SettingsTest, ReadTokenBinding) {
   auto const configuration = load(kBinding);
@@ -235,6 +245,9 @@ TEST_F(SettingsTest, AreShownSoThatTheyCanBeReadAgain) {
     for (std::size_t i = 0; i < first.choices.allow.size(); ++i) {
       EXPECT_EQ(second.choices.allow[i].expires, first.choices.allow[i].expires);
       EXPECT_EQ(second.choices.allow[i].when_text, first.choices.allow[i].when_text);
+      EXPECT_EQ(second.choices.allow[i].note, first.choices.allow[i].note);
+      EXPECT_EQ(second.choices.allow[i].query.size(), first.choices.allow[i].query.size());
+      EXPECT_EQ(second.choices.allow[i].endpoints.size(), first.choices.allow[i].endpoints.size());
     }
   }
 }
@@ -270,7 +283,7 @@ TEST_F(SettingsTest, OfTheShippedFilesExamplesAreRead) {
   auto const configuration = load(examples);
   for (auto const &problem : problems(configuration)) ADD_FAILURE() << problem;
   EXPECT_EQ(configuration.settings.sinks.size(), 3u);
-  EXPECT_EQ(configuration.policies.audit->allow.size(), 1u);
+  EXPECT_EQ(configuration.policies.audit->allow.size(), 7u) << "one of its own, three of each profile";
 }
 
 struct Mistake {
@@ -346,8 +359,12 @@ INSTANTIATE_TEST_SUITE_P(
                 "1:25: ec2.imdsv1.except[0]: expected the absolute path of an executable, found s3fs"},
         Mistake{"ec2: {imdsv1: {except: [/usr/bin/../s3fs]}}\n",
                 "1:25: ec2.imdsv1.except[0]: expected the absolute"},
-        Mistake{"profiles: [cloud-init]\n",
-                "1:12: profiles[0]: profile cloud-init is not available in this version"},
+        Mistake{"profiles: [cloud-inti]\n",
+                "1:12: profiles[0]: there is no profile cloud-inti; did you mean cloud-init?"},
+        Mistake{"profiles: [cloud-init, {name: cloud-init}]\n",
+                "1:24: profiles[1]: the profile cloud-init is given twice"},
+        Mistake{"profiles: [aws-sdk]\n", "1:12: profiles[0]: the profile aws-sdk needs its unit"},
+        Mistake{"profiles: cloud-init\n", "1:11: profiles: expected a list"},
         Mistake{"rules: [none.yaml]\n", "1:9: rules[0]: "},
         Mistake{"rules: none.yaml\n", "1:8: rules: expected a list"},
         Mistake{"rules: [.]\n", "not a regular file"},
@@ -388,6 +405,25 @@ INSTANTIATE_TEST_SUITE_P(
         Mistake{"allow:\n  - {name: a, expires: tomorrow}\n", "2:24: allow[0].expires: expected a time"},
         Mistake{"allow:\n  - {name: a, expires: 2099-01-01}\n", "2:24: allow[0].expires: expected a time"},
         Mistake{"allow:\n  - {name: a, imdsv1: alert}\n", "2:23: allow[0].imdsv1: expected one of allow"},
+        Mistake{"allow:\n  - {name: a, query: {}}\n", "2:22: allow[0].query: is empty"},
+        Mistake{"allow:\n  - {name: a, query: [x]}\n", "2:22: allow[0].query: expected a map"},
+        Mistake{"allow:\n  - {name: a, query: {x: 1}}\n",
+                "2:26: allow[0].query.x: expected text: put it in quotes"},
+        Mistake{"allow:\n  - {name: a, query: {x: [\"a%2fb\"]}}\n",
+                "2:27: allow[0].query.x[0]: percent-encoding never matches"},
+        Mistake{"allow:\n  - {name: a, query: {\"%78\": a}}\n",
+                "2:30: allow[0].query.%78: write the parameter's"},
+        Mistake{"allow:\n  - {name: a, query: {x: a, x: b}}\n",
+                "2:29: key 'allow[0].query.x' is given twice"},
+        Mistake{"allow:\n  - {name: a, endpoints: []}\n", "2:26: allow[0].endpoints: is empty"},
+        Mistake{"allow:\n  - {name: a, endpoints: [here]}\n",
+                "2:27: allow[0].endpoints[0]: not an IP address"},
+        Mistake{"allow:\n  - {name: a, endpoints: [168.63.129.16]}\n",
+                "2:5: allow[0]: 168.63.129.16 is not guarded"},
+        Mistake{"deny:\n  - {name: a, endpoints: [{address: 169.254.169.254, port: 81}]}\n",
+                "2:5: deny[0]: 169.254.169.254:81 is not guarded"},
+        Mistake{"allow:\n  - {name: a, endpoints: [{port: 80}]}\n",
+                "2:27: key 'allow[0].endpoints[0].address' is missing"},
         Mistake{"deny:\n  - {name: a, imdsv1: allow}\n", "2:15: unknown key 'deny[0].imdsv1'"},
         Mistake{"allow:\n  - {name: a}\ndeny:\n  - {name: a}\n",
                 "4:5: deny[0]: the name a is given twice, first on line 2"},
@@ -407,27 +443,61 @@ TEST_F(SettingsTest, NameEveryProblemInTheOrderOfTheFile) {
   EXPECT_THAT(starts, testing::ElementsAre("1", "2", "3", "4", "5"));
 }
 
-TEST_F(SettingsTest, WarnOfGrantsThatGiveLessOrMoreThanTheySeemTo) {
+TEST_F(SettingsTest, RefuseGrantsThatProveNothing) {
   struct Weak {
-    char const *when, *text;
+    char const *when, *problem;
   };
-  for (auto const &[when, text] :
-       {Weak{"process.executable == \"/x\"", "names no user.id"},
-        Weak{"process.name == \"x\" and user.id == \"0\"", "name process.executable"},
-        Weak{"process.args == \"x\" and user.id == \"0\"", "grants nothing"},
-        Weak{"process.working_directory == \"/x\" and user.id == \"0\"", "chooses"}}) {
-    auto const entry = std::string("  - name: a\n    when: ") + when + "\n";
+  for (auto const &[when, problem] :
+       {Weak{"process.executable == \"/x\"", "3:11: allow[0].when: names no user"},
+        Weak{"process.executable == \"/x\" and user.id : \"*\"", "3:11: allow[0].when: names no user"},
+        Weak{"process.executable == \"/x\" and not user.id == \"0\"", "3:11: allow[0].when: names no user"},
+        Weak{"process.executable == \"/x\" and user.id == \"0\" or container.id == null", "names no user"},
+        Weak{"process.name == \"x\" and user.id == \"0\"", "3:11: allow[0].when: a process.name is the same"},
+        Weak{"process.args == \"x\" and user.id == \"0\"", "process.args is what a process says of itself"},
+        Weak{"user.id == \"0\" and not process.command_line : \"x\"", "never holds in a grant"},
+        Weak{"user_agent.original : \"x\" and user.id == \"0\"", "never holds in a grant"},
+        Weak{"process.working_directory == \"/x\" and user.id == \"0\"",
+             "3:11: allow[0].when: a process chooses"},
+        Weak{"user.id == \"7\"",
+             "3:11: warning: allow[0].when: names no program, so all that user 7 runs"}}) {
+    auto const entry = std::string("  - name: a\n    when: |\n      ") + when + "\n";
     auto const allowed = load("allow:\n" + entry);
-    EXPECT_TRUE(allowed.ok());
-    EXPECT_THAT(problems(allowed),
-                Contains(AllOf(HasSubstr("3:11: warning: allow[0].when:"), HasSubstr(text))));
+    EXPECT_EQ(allowed.ok(), std::string(problem).find("warning") != std::string::npos) << when;
+    EXPECT_THAT(problems(allowed), Contains(HasSubstr(problem)));
     EXPECT_THAT(problems(load("deny:\n" + entry)), testing::IsEmpty()) << "what accuses need not be proven";
+  }
+  for (auto const *when :
+       {"process.executable == \"/x\" and user.id == \"0\"", "process.executable : \"/x/*\" and user.id == 0",
+        "imdsgate.unit == \"a.service\"", "container.id : \"c1*\"",
+        "process.executable == \"/x\" and user.name in (\"a\", \"b\") and process.name == \"x\"",
+        "process.executable == \"/x\" and user.id == \"1\" or process.executable == \"/y\" and user.id == "
+        "\"2\""}) {
+    EXPECT_THAT(problems(load(std::string("allow:\n  - name: a\n    when: |\n      ") + when + "\n")),
+                testing::IsEmpty())
+        << when;
   }
   EXPECT_THAT(problems(load("allow: [{name: a}]")),
               Contains(HasSubstr("1:9: warning: allow[0]: has no when")));
   EXPECT_THAT(problems(load("deny: [{name: a}]")), Contains(HasSubstr("denies every request of everyone")));
+  EXPECT_THAT(problems(load("deny: [{name: a, query: {x: y}}]")), testing::IsEmpty());
   EXPECT_THAT(problems(load("allow: [{name: a, when: user.id == \"0\", expires: 2001-01-01T00:00:00Z}]")),
               Contains(HasSubstr("warning: allow[0].expires: has passed")));
+}
+
+TEST_F(SettingsTest, PutTheProfilesEntriesBehindTheOperatorsOwn) {
+  auto const configuration = load(
+      "allow: [{name: own, when: 'imdsgate.unit == \"a.service\"'}]\n"
+      "profiles: [{name: aws-sdk, unit: b.service}, cloud-init]\n");
+  ASSERT_TRUE(configuration.ok());
+  std::vector<std::string> names;
+  for (auto const &entry : configuration.policies.enforce->allow) names.push_back(entry.name);
+  EXPECT_THAT(names, testing::ElementsAre("own", "aws-sdk/instance-role", "aws-sdk/ecs-task-role",
+                                          "aws-sdk/eks-pod-identity", "cloud-init/ec2", "cloud-init/gce",
+                                          "cloud-init/azure"));
+  auto const shown = show(configuration);
+  EXPECT_THAT(shown, HasSubstr("{name: \"aws-sdk\", unit: \"b.service\"}"));
+  EXPECT_THAT(shown, HasSubstr("# cloud-init/ec2, cloud-init/gce, cloud-init/azure"));
+  EXPECT_THAT(shown, testing::Not(HasSubstr("- name: \"cloud-init/ec2\"")));
 }
 
 TEST_F(SettingsTest, WarnOfAPortThatUsersCanTakeAndOfOpenMetrics) {

@@ -1,0 +1,32 @@
+// Who gets a grant, as far as its `when` says: what cannot be proven, and who else is meant. Pure.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "decide/policy_entry.hpp"
+
+namespace imdsgate {
+
+struct GrantFault {
+  bool warning = false;
+  std::string text;  // what is wrong and what to write instead
+};
+
+// What makes it no grant at all, or one for anybody: a field that is never proven, no program, no user. A
+// unit or a container narrows both: only root puts a process there.
+std::vector<GrantFault> faults_of(eql::Query const &when);
+
+struct LoginUser {
+  std::string name;
+  std::string shell;
+};
+using LoginUsers = std::map<std::string, LoginUser>;  // by uid; those a person can log in as
+
+// Who gets it besides the program that is meant: whoever has the same interpreter run something, and whoever
+// logs in as the same user. Root is not among them: he needs no grant. Sentences; empty where a unit or a
+// container narrows it.
+std::vector<std::string> others_who_get(eql::Query const &when, LoginUsers const &logins);
+
+}  // namespace imdsgate
