@@ -3,12 +3,12 @@
 #include <algorithm>
 
 #include "decide/policy_entry.hpp"
-#include "decide/suspect.hpp"
+#include "decide/socket_holder.hpp"
 
 namespace imdsgate {
 namespace {
 
-using Suspects = std::vector<Suspect>;
+using Suspects = std::vector<SocketHolder>;
 
 // None: nobody could be named. That is so whenever the attribution has any doubt.
 Suspects suspects_of(AccessRequest const &access) {
@@ -38,7 +38,7 @@ std::vector<std::uint32_t> possible_denials(Policy const &policy, AccessRequest 
 
 // The grants that may vouch for a suspect.
 std::vector<std::uint32_t> possible_grants(Policy const &policy, AccessRequest const &access,
-                                           Suspect &suspect) {
+                                           SocketHolder &suspect) {
   if (policy.allow_index.empty()) return {};
   auto const *executables = suspect.executables();
   std::vector<std::string> const none;
@@ -50,7 +50,7 @@ void add_denials(Policy const &policy, AccessRequest const &access, Suspects &su
     auto const &entry = policy.deny[number];
     if (!concerns(entry, access, EntryKind::deny)) continue;
     auto const accused =
-        std::ranges::find_if(suspects, [&](Suspect &suspect) { return suspect.is_accused(entry); });
+        std::ranges::find_if(suspects, [&](SocketHolder &suspect) { return suspect.is_accused(entry); });
     // Nobody to ask about: only an entry that is meant for everyone applies.
     if (suspects.empty() ? entry.when.has_value() : accused == suspects.end()) continue;
     Finding finding =
@@ -72,7 +72,7 @@ Grant grant_for(Policy const &policy, AccessRequest const &access, Suspects &sus
   if (suspects.empty() || access.request.ambiguous) return grant;
   for (auto const number : possible_grants(policy, access, suspects.front())) {
     auto const &entry = policy.allow[number];
-    auto const vouched = [&](Suspect &suspect) { return suspect.is_vouched_for(entry); };
+    auto const vouched = [&](SocketHolder &suspect) { return suspect.is_vouched_for(entry); };
     if (!concerns(entry, access, EntryKind::allow) || !std::ranges::all_of(suspects, vouched)) continue;
     if (!grant.name) grant.name = entry.name;
     grant.imdsv1 = grant.imdsv1 || entry.allow_imdsv1;
@@ -84,7 +84,7 @@ Grant grant_for(Policy const &policy, AccessRequest const &access, Suspects &sus
 void add_rules(Policy const &policy, Suspects &suspects, Decision &decision) {
   for (auto const &rule : policy.rules) {
     auto const match =
-        std::ranges::find_if(suspects, [&](Suspect &suspect) { return suspect.matches(*rule); });
+        std::ranges::find_if(suspects, [&](SocketHolder &suspect) { return suspect.matches(*rule); });
     if (match == suspects.end()) continue;
     auto const holder = static_cast<std::size_t>(match - suspects.begin());
     decision.findings.push_back({rule->action, rule->id, rule, std::nullopt, holder, nullptr});
@@ -134,7 +134,7 @@ std::size_t most_suspect(Policy const &policy, AccessRequest const &access, Susp
                          Decision const &decision) {
   auto const strictest = std::ranges::max_element(decision.findings, {}, &Finding::verdict);
   if (strictest != decision.findings.end()) return strictest->holder;
-  auto const stranger = [&](Suspect &suspect) {
+  auto const stranger = [&](SocketHolder &suspect) {
     return std::ranges::none_of(possible_grants(policy, access, suspect), [&](std::uint32_t number) {
       auto const &entry = policy.allow[number];
       return concerns(entry, access, EntryKind::allow) && suspect.is_vouched_for(entry);
@@ -173,7 +173,7 @@ void add_defaults(Policy const &policy, MetadataRequest const &request, Grant co
 void add_imdsv1(Policy const &policy, AccessRequest const &access, Suspects &suspects, std::size_t holder,
                 Decision &decision) {
   auto const &exceptions = policy.imdsv1_exceptions;
-  auto const excepted = [&](Suspect &suspect) { return suspect.runs_one_of(exceptions.except); };
+  auto const excepted = [&](SocketHolder &suspect) { return suspect.runs_one_of(exceptions.except); };
   if (!suspects.empty() && std::ranges::all_of(suspects, excepted)) return;
   bool const ended = exceptions.block_from && access.now >= *exceptions.block_from;
   auto const verdict = ended ? Verdict::block : policy.imdsv1[index(access.request.path_class)];

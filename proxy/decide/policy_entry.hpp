@@ -1,4 +1,4 @@
-// One entry of `allow` or `deny`, and whether it is about what is asked for. Who asks is Suspect's business.
+// One entry of `allow` or `deny`, and whether it is about what is asked for. Who asks is SocketHolder's business.
 #pragma once
 
 #include <chrono>

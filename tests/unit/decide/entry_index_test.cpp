@@ -4,7 +4,7 @@
 
 #include <random>
 
-#include "decide/suspect.hpp"
+#include "decide/socket_holder.hpp"
 #include "unit/decide/people.hpp"
 
 namespace imdsgate {
@@ -94,16 +94,16 @@ struct Scanned {
 };
 
 Scanned scan(Policy const &policy, AccessRequest const &access) {
-  std::vector<Suspect> suspects;
+  std::vector<SocketHolder> suspects;
   for (auto const &holder : access.attribution->holders) suspects.emplace_back(*holder, access);
   Scanned scanned;
   for (auto const &each : policy.deny) {
-    auto const accused = [&](Suspect &suspect) { return suspect.is_accused(each); };
+    auto const accused = [&](SocketHolder &suspect) { return suspect.is_accused(each); };
     if (concerns(each, access, EntryKind::deny) && std::ranges::any_of(suspects, accused))
       scanned.denials.push_back(each.name);
   }
   for (auto const &each : policy.allow) {
-    auto const vouched = [&](Suspect &suspect) { return suspect.is_vouched_for(each); };
+    auto const vouched = [&](SocketHolder &suspect) { return suspect.is_vouched_for(each); };
     if (scanned.denials.empty() && concerns(each, access, EntryKind::allow) &&
         std::ranges::all_of(suspects, vouched)) {
       scanned.grant = each.name;

@@ -1,15 +1,15 @@
-#include "decide/suspect.hpp"
+#include "decide/socket_holder.hpp"
 
 #include <algorithm>
 
 namespace imdsgate {
-eql::Event const &Suspect::as(Presented what) {
+eql::Event const &SocketHolder::as(Presented what) {
   auto &event = events_[static_cast<std::size_t>(what)];
   if (!event) event = event_of(*lineage_, {access_->endpoint, access_->host_id, &access_->request}, what);
   return *event;
 }
 
-bool Suspect::matches(Rule const &rule) {
+bool SocketHolder::matches(Rule const &rule) {
   auto const *query = std::get_if<eql::Query>(&rule.query);
   if (!query) return false;
   auto const match = [&](Presented what, std::string_view its) {
@@ -20,15 +20,15 @@ bool Suspect::matches(Rule const &rule) {
          match(Presented::request, "web");
 }
 
-bool Suspect::is_vouched_for(PolicyEntry const &entry) {
+bool SocketHolder::is_vouched_for(PolicyEntry const &entry) {
   return !entry.when || eql::matches(*entry.when, as(Presented::request), eql::View::proven);
 }
 
-bool Suspect::is_accused(PolicyEntry const &entry) {
+bool SocketHolder::is_accused(PolicyEntry const &entry) {
   return !entry.when || eql::matches(*entry.when, as(Presented::request), eql::View::denial);
 }
 
-bool Suspect::runs_one_of(std::vector<std::string> const &executables) {
+bool SocketHolder::runs_one_of(std::vector<std::string> const &executables) {
   if (executables.empty()) return false;
   auto const *values = as(Presented::request).find("process.executable");
   return values != nullptr && std::ranges::any_of(values->proven, [&](std::string const &each) {

@@ -11,9 +11,9 @@
 namespace imdsgate {
 
 // Lives within one decide(); borrows the lineage and the access. Builds each event at most once, when asked.
-class Suspect {
+class SocketHolder {
  public:
-  Suspect(Lineage const &lineage, AccessRequest const &access) : lineage_(&lineage), access_(&access) {}
+  SocketHolder(Lineage const &lineage, AccessRequest const &access) : lineage_(&lineage), access_(&access) {}
 
   // The event of any category the rule is written for matches. A sequence is over more than one event and
   // never does. A rule with `live_exec: false` is not presented the requester's own exec.
