@@ -12,7 +12,7 @@ packages=(
   libgtest-dev libgmock-dev googletest
   # running and testing
   iptables nftables iproute2 conntrack libcap2-bin procps util-linux systemd
-  curl wget python3 python3-boto3 awscli busybox jq
+  curl wget python3 python3-boto3 python3-google-auth awscli s3fs busybox jq
   python3-pytest python3-fusepy fuse3 netcat-openbsd socat
   # cloud-init's modules, which the tests run from an unpacked package
   python3-configobj python3-jinja2 python3-jsonpatch python3-jsonschema python3-netifaces python3-oauthlib
@@ -59,5 +59,23 @@ unpack_cloud_init() {
   mv "$cache/root.new" "$cache/root"
 }
 
+# The SDKs that tests/integration/test_sdks.py runs, in versions of their own choice. Without npm's registry these
+# tests are skipped, and say so.
+install_node_clients() {
+  local root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+  local wanted=$root/tests/integration/clients/node/package.json cache=${IMDSGATE_CACHE:-$root/build/cache}/node
+  ! cmp -s "$wanted" "$cache/installed.json" || return 0
+  mkdir -p "$cache"
+  cp "$wanted" "$cache/package.json"
+  if (cd "$cache" && npm install --silent --no-audit --no-fund --no-package-lock); then
+    cp "$wanted" "$cache/installed.json"
+  else
+    echo "deps.sh: npm could not install the SDKs for Node.js; their tests will be skipped" >&2
+  fi
+}
+
+# Node.js from elsewhere than Debian brings npm with it, and will not have Debian's beside it.
+command -v npm >/dev/null || packages+=(nodejs npm)
 install_packages
 unpack_cloud_init
+install_node_clients

@@ -7,8 +7,9 @@
 #   lab.sh up NAME                 makes it, prints its directory
 #   lab.sh serve NAME [OPTION…]    starts tests/fakes/imds.py in the cloud, prints its pid once it listens
 #   lab.sh daemon NAME LOG [--outside] -- CMD…   starts CMD in the host namespace, prints its pid once it is READY (sd_notify)
-#   lab.sh exec NAME [--cloud | --outside] [--user UID[:GID]] [--cgroup C] -- CMD…
+#   lab.sh exec NAME [--cloud | --outside] [--user UID[:GID]] [--cgroup C | --unit U] -- CMD…
 #       --outside: in the machine's own network, for an `imdsgate run --netns NAME`: exec events are told there only
+#       --unit: in the cgroup that a unit of that name has, system.slice/U, for which the machine must have none of its own
 #   lab.sh down NAME               ends what runs in it and removes everything; no error when there is no such lab
 #   lab.sh run [--serve "OPTION…"] -- CMD…   a lab of its own around one command in the host namespace (LAB is its name)
 #
@@ -33,7 +34,7 @@ select_lab() {
   local mount
   mount=$(findmnt -n -f -t cgroup2 -o TARGET) || true
   [[ -n $mount ]] || die "no cgroup2 hierarchy is mounted"
-  group=$mount/imdsgate-lab-$1
+  slice=$mount/system.slice group=$mount/imdsgate-lab-$1
 }
 
 set_sysctl() { # namespace, name, value: a kernel without it has nothing to set
@@ -99,13 +100,14 @@ up() {
 
 # Becomes the command, inside the lab.
 enter() {
-  local namespace=$host user='' cgroup=client outside=false
+  local namespace=$host user='' cgroup=client unit='' outside=false
   while (($#)); do
     case $1 in
       --cloud) namespace=$cloud cgroup=cloud ;;
       --outside) outside=true ;;
       --user) user=$2 && shift ;;
       --cgroup) cgroup=$2 && shift ;;
+      --unit) unit=$2 && shift ;;
       --) shift && break ;;
       *) die "exec: unknown option $1" ;;
     esac
@@ -114,8 +116,15 @@ enter() {
   (($#)) || die "exec: no command"
   [[ -e /run/netns/$namespace ]] || die "there is no lab $host"
   [[ $cgroup =~ ^[A-Za-z0-9._@-]+(/[A-Za-z0-9._@-]+)*$ && $cgroup != *..* ]] || die "exec: bad cgroup $cgroup"
-  mkdir -p "$group/$cgroup"
-  echo $BASHPID >"$group/$cgroup/cgroup.procs"
+  if [[ -n $unit ]]; then
+    [[ $unit =~ ^[A-Za-z0-9:_.@-]+\.service$ ]] || die "exec: bad unit $unit"
+    mkdir -p "$slice/$unit"
+    echo "$unit" >>"$directory/units"
+    echo $BASHPID >"$slice/$unit/cgroup.procs"
+  else
+    mkdir -p "$group/$cgroup"
+    echo $BASHPID >"$group/$cgroup/cgroup.procs"
+  fi
   local as=()
   if [[ -n $user ]]; then
     local uid=${user%%:*} gid=${user##*:}
@@ -192,7 +201,11 @@ down() {
     find "$group" -depth -mindepth 1 -type d -exec rmdir {} +
     rmdir "$group"
   fi
-  local namespace
+  local namespace unit
+  if [[ -e $directory/units ]]; then
+    while read -r unit; do rmdir "$slice/$unit" 2>/dev/null || true; done <"$directory/units"
+    rmdir "$slice" 2>/dev/null || true
+  fi
   for namespace in "$host" "$cloud"; do
     [[ ! -e /run/netns/$namespace ]] || ip netns del "$namespace"
   done

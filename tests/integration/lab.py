@@ -43,15 +43,16 @@ class Lab:
         self._script("down", self.name)
 
     def command(self, command: list, user: int | str | None = None, cgroup: str | None = None, cloud: bool = False,
-                outside: bool = False) -> list[str]:
+                outside: bool = False, unit: str | None = None) -> list[str]:
         options = ["--cloud"] if cloud else ["--outside"] if outside else []
         options += ["--user", str(user)] if user is not None else []
         options += ["--cgroup", cgroup] if cgroup else []
+        options += ["--unit", unit] if unit else []
         return [str(SCRIPT), "exec", self.name, *options, "--", *map(str, command)]
 
-    def run(self, *command, user=None, cgroup=None, cloud=False, timeout=30, cwd="/", env={}) -> subprocess.CompletedProcess:
+    def run(self, *command, user=None, cgroup=None, cloud=False, timeout=30, cwd="/", env={}, unit=None) -> subprocess.CompletedProcess:
         """To its end, as `user`, in the host namespace (or the cloud's)."""
-        return subprocess.run(self.command(list(command), user, cgroup, cloud), stdin=subprocess.DEVNULL, capture_output=True,
+        return subprocess.run(self.command(list(command), user, cgroup, cloud, unit=unit), stdin=subprocess.DEVNULL, capture_output=True,
                               text=True, errors="replace", timeout=timeout, cwd=cwd, env={**ENVIRONMENT, **env})
 
     def curl(self, *arguments: str, **options) -> tuple[int, str]:
