@@ -68,7 +68,8 @@ imdsgate() { "$lab" exec "$name" -- "$build/imdsgate" "$@" --config "$directory/
 as() {
   local user=$1
   shift
-  "$lab" exec "$name" --user "$user" --cgroup "client-$user" -- "$@" </dev/null >/dev/null 2>&1 || true
+  # By bash: below /tmp a script of that path would be what the client was exec'd from.
+  bash "$lab" exec "$name" --user "$user" --cgroup "client-$user" -- "$@" </dev/null >/dev/null 2>&1 || true
 }
 
 # A program of its own in a home directory, which no criterion of the rule names, and a script that has no tool at all.
