@@ -1,5 +1,7 @@
 #include "attribute/codec_exec.hpp"
 
+#include <cstring>
+
 #include "attribute/codec_fields.hpp"
 
 namespace imdsgate {
@@ -68,6 +70,23 @@ Bytes encode(TrackerRecord const &record) {
     if (bytes.size() <= kMaxMessage) break;
   }
   return bytes;
+}
+
+void append_record(Bytes &datagram, std::span<std::uint8_t const> record) {
+  auto const size = static_cast<std::uint32_t>(record.size());
+  auto const *bytes = reinterpret_cast<std::uint8_t const *>(&size);
+  datagram.insert(datagram.end(), bytes, bytes + sizeof size);
+  datagram.insert(datagram.end(), record.begin(), record.end());
+}
+
+std::optional<std::span<std::uint8_t const>> next_record(std::span<std::uint8_t const> &datagram) {
+  std::uint32_t size = 0;
+  if (datagram.size() < sizeof size) return std::nullopt;
+  std::memcpy(&size, datagram.data(), sizeof size);
+  if (datagram.size() - sizeof size < size) return std::nullopt;
+  auto const record = datagram.subspan(sizeof size, size);
+  datagram = datagram.subspan(sizeof size + size);
+  return record;
 }
 
 std::optional<TrackerRecord> decode_record(std::span<std::uint8_t const> bytes) {

@@ -13,4 +13,10 @@ Bytes encode(TrackerRecord const &record);
 // nullopt: not exactly one well-formed record.
 std::optional<TrackerRecord> decode_record(std::span<std::uint8_t const> bytes);
 
+// A datagram holds one record or several, each behind its length.
+void append_record(Bytes &datagram, std::span<std::uint8_t const> record);
+// Takes the first off. nullopt: it is not whole.
+std::optional<std::span<std::uint8_t const>> next_record(std::span<std::uint8_t const> &datagram);
+constexpr std::size_t kMaxDatagram = kMaxMessage + sizeof(std::uint32_t);
+
 }  // namespace imdsgate

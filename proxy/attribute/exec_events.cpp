@@ -36,7 +36,7 @@ ExecEvents::ExecEvents(asio::any_io_executor loop, ExecQueue queue, HeldFd doorb
       doorbell_(loop, doorbell.release()),
       timer_(loop),
       history_(options_.history),
-      buffer_(kMaxMessage) {}
+      buffer_(kMaxDatagram) {}
 
 void ExecEvents::start() {
   watch_doorbell();
@@ -177,10 +177,20 @@ void ExecEvents::take_records() {
     if (size <= 0) return replace("it ended");
     (*page_)->received.store(++received_);
     auto const length = static_cast<std::size_t>(size);
-    auto record = length <= buffer_.size() ? decode_record({buffer_.data(), length}) : std::nullopt;
-    if (!record) return replace("a record of it has no meaning");
+    if (length > buffer_.size() || !take_datagram({buffer_.data(), length})) {
+      return replace("a record of it has no meaning");
+    }
+  }
+}
+
+bool ExecEvents::take_datagram(std::span<std::uint8_t const> datagram) {
+  while (!datagram.empty()) {
+    auto const bytes = next_record(datagram);
+    auto record = bytes ? decode_record(*bytes) : std::nullopt;
+    if (!record) return false;
     take(std::move(*record));
   }
+  return true;
 }
 
 void ExecEvents::take(TrackerRecord record) {

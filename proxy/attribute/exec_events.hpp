@@ -88,6 +88,7 @@ class ExecEvents {
   void watch_end();
   bool at_rest();
   void take_records();
+  bool take_datagram(std::span<std::uint8_t const> datagram);
   void take(TrackerRecord record);
   void take(BarrierRecord const &barrier);
   void tell_lost(LostRecord const &lost);

@@ -13,8 +13,8 @@ namespace imdsgate {
 // Written by one process each.
 struct ExecCounts {
   std::atomic<std::uint32_t> busy;      // tracker: 1 from before it takes events until their records are sent
-  std::atomic<std::uint64_t> sent;      // tracker: records
-  std::atomic<std::uint64_t> received;  // gateway: records
+  std::atomic<std::uint64_t> sent;      // tracker: datagrams
+  std::atomic<std::uint64_t> received;  // gateway: datagrams
 };
 static_assert(std::atomic<std::uint64_t>::is_always_lock_free, "shared between processes");
 

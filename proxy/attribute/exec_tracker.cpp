@@ -22,7 +22,9 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr std::uint64_t kRingAt = 32;  // records that wait: a third of what the socket holds
+// A datagram for each record would cost both ends most of what a record costs.
+constexpr std::size_t kDatagram = 32u << 10;
+constexpr std::size_t kRingAt = 64u << 10;  // bytes that wait: a third of what the socket holds
 constexpr auto kRingAfter = 50ms;      // how late the gateway may learn of an exec that it does not ask for
 constexpr auto kSweepEvery = 1s;
 // Being woken by each event is what costs the host most: the waker pays. So from this many execs in a window
@@ -82,6 +84,7 @@ ExecTracker::ExecTracker(HeldFd records, HeldFd doorbell, ExecPage page, ExecSou
 bool ExecTracker::run_once(int timeout_ms) {
   bool const settled = emptied_ && barriers_.empty() && ready_;
   if (!(settled && napping_ ? nap() : wait(settled ? timeout_ms : 0))) return false;
+  send_told();
   auto const now = now_();
   count_execs(now);
   if (unrung_since_ && now - *unrung_since_ >= kRingAfter) ring();
@@ -141,6 +144,7 @@ void ExecTracker::take_events() {
   }
   if (!emptied_) return;
   if (table_.needs_scan()) table_.scan();
+  send_told();
   page_->busy.store(0);
 }
 
@@ -187,20 +191,31 @@ void ExecTracker::answer(bool at_rest) {
 
 void ExecTracker::tell(TrackerRecord const &record) {
   auto const bytes = encode(record);
+  if (told_.size() + bytes.size() > kDatagram) send_told();
+  append_record(told_, bytes);
+}
+
+void ExecTracker::send_told() {
+  if (told_.empty()) return;
+  auto const datagram = std::exchange(told_, {});
   int flags = MSG_NOSIGNAL | MSG_DONTWAIT;
-  while (::send(records_.get(), bytes.data(), bytes.size(), flags) < 0 && !gateway_gone_) {
+  while (::send(records_.get(), datagram.data(), datagram.size(), flags) < 0 && !gateway_gone_) {
     if (errno == EINTR) continue;
     if (errno != EAGAIN) gateway_gone_ = true;
     flags = MSG_NOSIGNAL;  // now wait, once the gateway knows
     ring();
   }
-  auto const waiting = page_->sent.fetch_add(1) + 1 - page_->received.load();
+  page_->sent.fetch_add(1);
+  unrung_ += datagram.size();
   if (!unrung_since_) unrung_since_ = now_();
-  if (waiting >= kRingAt) ring();
+  if (unrung_ >= kRingAt) ring();
 }
 
+// The gateway takes what was sent; what was told goes first.
 void ExecTracker::ring() {
+  send_told();
   unrung_since_.reset();
+  unrung_ = 0;
   std::uint64_t const one = 1;
   (void)!::write(doorbell_.get(), &one, sizeof one);  // full is rung
 }

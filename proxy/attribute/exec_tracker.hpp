@@ -5,6 +5,7 @@
 
 #include <functional>
 
+#include "attribute/codec.hpp"
 #include "attribute/exec_page.hpp"
 #include "attribute/exec_source.hpp"
 #include "attribute/exec_table.hpp"
@@ -35,6 +36,7 @@ class ExecTracker {
 
  private:
   void tell(TrackerRecord const &record);
+  void send_told();
   void ring();
   bool take_requests();
   void count_execs(MonotonicTime now);
@@ -50,6 +52,8 @@ class ExecTracker {
   ExecTable table_;
   std::function<MonotonicTime()> now_;
   std::vector<ProcessEvent> events_;
+  Bytes told_;                 // a datagram that is not sent yet
+  std::size_t unrung_ = 0;     // bytes sent since it last rang
   struct Barrier {
     std::uint32_t number;
     MonotonicTime received;

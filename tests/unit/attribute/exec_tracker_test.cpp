@@ -55,13 +55,18 @@ class ExecTrackerTest : public ::testing::Test {
   }
   std::vector<TrackerRecord> records() {
     std::vector<TrackerRecord> all;
-    std::vector<std::uint8_t> buffer(kMaxMessage);
+    std::vector<std::uint8_t> buffer(kMaxDatagram);
     for (;;) {
       auto const size = ::recv(gateway_.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
       if (size <= 0) return all;
-      auto record = decode_record({buffer.data(), static_cast<std::size_t>(size)});
-      EXPECT_TRUE(record);
-      if (record) all.push_back(std::move(*record));
+      std::span<std::uint8_t const> datagram(buffer.data(), static_cast<std::size_t>(size));
+      while (!datagram.empty()) {
+        auto const bytes = next_record(datagram);
+        auto record = bytes ? decode_record(*bytes) : std::nullopt;
+        EXPECT_TRUE(record);
+        if (!record) break;
+        all.push_back(std::move(*record));
+      }
       ++(*page_)->received;
     }
   }
@@ -156,7 +161,7 @@ TEST_F(ExecTrackerTest, RingsForManyAndForOneThatWaits) {
   ASSERT_TRUE(tracker_->run_once(0));
   EXPECT_TRUE(rung());
   std::vector<ProcessEvent> many;
-  for (int i = 0; i < 40; ++i) many.push_back(host_.exec(20, "/usr/bin/curl"));
+  for (int i = 0; i < 400; ++i) many.push_back(host_.exec(20, "/usr/bin/curl"));
   source_.batches = {many};
   ASSERT_TRUE(tracker_->run_once(0));
   EXPECT_TRUE(rung());
