@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# What the compiler does not hold the sources to: who may include whom, what a pure file may not include, and where a
-# co_await may not stand (docs/development.md). Usage: house_test.sh SOURCE_DIR
+# What the compiler does not hold the sources to: who may include whom, what a pure file may not include, where a
+# co_await may not stand (docs/development.md), and that a type's name is its own. Usage: house_test.sh SOURCE_DIR
 # Then the same checks over tests/fixtures/house/cases.txt: each breach there must be found, and nothing else.
 set -euo pipefail
 
@@ -81,7 +81,24 @@ check_co_await() {
     }'
 }
 
-check() { (cd "$1" && check_folders && check_core && check_co_await); }
+# Two types of one name with external linkage are one to the linker, which takes the destructor of either.
+check_types() {
+  sources | xargs -r perl -0777 -ne '
+    s{//(?! namespace$)[^\n]*}{}gm;
+    s{^namespace \{\n.*?^\}  // namespace$}{"\n" x ($& =~ tr/\n//)}gmse;
+    my ($space) = /^namespace (\w[\w:]*) \{/m;
+    while (/^(?:template <[^>]*>\s*)?(?:class|struct|union|enum class|enum)\s+(\w+)(?:\s+final)?\s*(?::(?!:)[^;{]*)?\{/gm) {
+      push @{$places{($space // "") . "::$1"}}, "$ARGV:" . (1 + (substr($_, 0, $-[0]) =~ tr/\n//));
+    }
+    END {
+      for my $name (sort keys %places) {
+        next if @{$places{$name}} < 2;
+        print "$_: $name is defined in ", scalar @{$places{$name}}, " places\n" for @{$places{$name}};
+      }
+    }'
+}
+
+check() { (cd "$1" && check_folders && check_core && check_co_await && check_types); }
 
 failed=0
 found=$(check "$source_dir")
