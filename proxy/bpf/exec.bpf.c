@@ -82,44 +82,38 @@ static __always_inline void describe(struct bpf_process_event *event, __u32 kind
   look_at(task->real_parent, &event->parent);
 }
 
-SEC("tp_btf/sched_process_fork")
-int BPF_PROG(at_fork, struct task_struct *parent, struct task_struct *child) {
-  if (child->tgid == parent->tgid || (child->flags & PF_KTHREAD)) return 0;
+static __always_inline void count_lost(void) {
+  __sync_fetch_and_add(&shared.lost, 1);
+}
+
+static __always_inline int tell(__u32 kind, struct task_struct *task) {
+  if (task->flags & PF_KTHREAD) return 0;
   struct bpf_process_event *event = bpf_ringbuf_reserve(&ring, sizeof *event, 0);
   if (!event) {
-    __sync_fetch_and_add(&shared.lost, 1);
+    count_lost();
     return 0;
   }
-  describe(event, BPF_PROCESS_FORK, child);
+  describe(event, kind, task);
   bpf_ringbuf_submit(event, wake(false));
   return 0;
 }
 
+SEC("tp_btf/sched_process_fork")
+int BPF_PROG(at_fork, struct task_struct *parent, struct task_struct *child) {
+  return child->tgid == parent->tgid ? 0 : tell(BPF_PROCESS_FORK, child);
+}
+
 SEC("tp_btf/sched_process_exit")
 int BPF_PROG(at_exit, struct task_struct *task) {
-  if (task->signal->live.counter != 0 || (task->flags & PF_KTHREAD)) return 0;
-  struct bpf_process_event *event = bpf_ringbuf_reserve(&ring, sizeof *event, 0);
-  if (!event) {
-    __sync_fetch_and_add(&shared.lost, 1);
-    return 0;
-  }
-  describe(event, BPF_PROCESS_EXIT, task);
-  bpf_ringbuf_submit(event, wake(false));
-  return 0;
+  return task->signal->live.counter != 0 ? 0 : tell(BPF_PROCESS_EXIT, task);
 }
 
 static __always_inline bool append_name(struct draft *draft, struct dentry *dentry) {
   struct walk *walk = &draft->walk;
   __u32 at = walk->at;
-  if (at >= walk->end || at > sizeof draft->exec.data - NAME_BYTES) {
-    walk->flags |= BPF_EXEC_PATH_CUT;
-    return false;
-  }
+  if (at >= walk->end || at > sizeof draft->exec.data - NAME_BYTES) return false;
   long size = bpf_probe_read_kernel_str(&draft->exec.data[at], NAME_BYTES, BPF_CORE_READ(dentry, d_name.name));
-  if (size <= 0) {
-    walk->flags |= BPF_EXEC_PATH_CUT;
-    return false;
-  }
+  if (size <= 0) return false;
   walk->at = at + (__u32)size;
   return true;
 }
@@ -131,7 +125,10 @@ static long step_up(__u32 count, struct draft **context) {
   struct mount *mount = walk->mount;
   if (dentry == BPF_CORE_READ(mount, mnt.mnt_root)) {
     struct mount *above = BPF_CORE_READ(mount, mnt_parent);
-    if (above == mount) return 1;
+    if (above == mount) {
+      walk->flags &= ~BPF_EXEC_PATH_CUT;
+      return 1;
+    }
     walk->dentry = BPF_CORE_READ(mount, mnt_mountpoint);
     walk->mount = above;
     return 0;
@@ -158,7 +155,8 @@ static __always_inline __u32 write_path(struct draft *draft, __u32 at, const str
   walk->mount = mount_of(path);
   walk->at = at;
   walk->end = at + BPF_PATH_BYTES;
-  walk->flags = BPF_CORE_READ(leaf, d_hash.pprev) ? 0 : BPF_EXEC_PATH_UNLINKED;
+  walk->flags = BPF_EXEC_PATH_CUT;  // until the root was reached
+  if (!BPF_CORE_READ(leaf, d_hash.pprev)) walk->flags |= BPF_EXEC_PATH_UNLINKED;
   bpf_loop(MAX_COMPONENTS, step_up, &draft, 0);
   return walk->at;
 }
@@ -180,8 +178,9 @@ static __always_inline void write_executable(struct draft *draft, struct mm_stru
 static __always_inline __u32 write_directory(struct draft *draft, __u32 at, struct fs_struct *fs) {
   struct bpf_exec *out = &draft->exec;
   __u32 end = write_path(draft, at, &fs->pwd);
-  // The root of a tree is in no table of names.
-  if (end != at && draft->walk.flags) out->flags |= BPF_EXEC_DIRECTORY_ODD;
+  __u32 odd = draft->walk.flags;
+  if (end == at) odd &= ~BPF_EXEC_PATH_UNLINKED;  // the root of a tree is in no table of names
+  if (odd) out->flags |= BPF_EXEC_DIRECTORY_ODD;
   out->directory_size = end - at;
   return end;
 }
@@ -214,7 +213,10 @@ int BPF_PROG(at_exec, struct task_struct *task, int old_pid, struct linux_binprm
   __u32 first = 0;
   struct draft *draft = bpf_map_lookup_elem(&drafts, &first);
   struct mm_struct *mm = task->mm;
-  if (!draft || !mm) return 0;
+  if (!draft || !mm) {
+    count_lost();
+    return 0;
+  }
   struct bpf_exec *out = &draft->exec;
   describe(&out->event, BPF_PROCESS_EXEC, task);
   out->cgroup = bpf_get_current_cgroup_id();
@@ -225,9 +227,9 @@ int BPF_PROG(at_exec, struct task_struct *task, int old_pid, struct linux_binprm
   __u32 end = write_directory(draft, out->executable_size, task->fs);
   end = write_filename(out, end, binary->filename);
   end = write_arguments(out, end, mm);
-  if (end > sizeof out->data) return 0;
-  if (bpf_ringbuf_output(&ring, out, __builtin_offsetof(struct bpf_exec, data) + end, wake(true)) != 0) {
-    __sync_fetch_and_add(&shared.lost, 1);
+  if (end > sizeof out->data ||
+      bpf_ringbuf_output(&ring, out, __builtin_offsetof(struct bpf_exec, data) + end, wake(true)) != 0) {
+    count_lost();
   }
   return 0;
 }

@@ -9,7 +9,7 @@
 enum bpf_process_event_kind {
   BPF_PROCESS_FORK = 1,  // `self` is the new process
   BPF_PROCESS_EXEC = 2,  // the first field of a bpf_exec
-  BPF_PROCESS_EXIT = 3,  // its last thread; of `self` the number alone
+  BPF_PROCESS_EXIT = 3,  // its last thread
 };
 
 struct bpf_process_event {
@@ -22,7 +22,7 @@ struct bpf_process_event {
 
 // What could not be written down of an exec: bits of bpf_exec::flags.
 enum {
-  BPF_EXEC_PATH_CUT = 1,         // the executable's path is longer than PATH_MAX
+  BPF_EXEC_PATH_CUT = 1,         // the executable's path is longer than PATH_MAX, or a name of it could not be read
   BPF_EXEC_PATH_DETACHED = 2,    // the executable is in no tree of directories (memfd_create(2))
   BPF_EXEC_PATH_UNLINKED = 4,    // it was deleted
   BPF_EXEC_DIRECTORY_ODD = 8,    // the working directory is one of these
@@ -50,7 +50,7 @@ struct bpf_exec {
 
 // Shared with the tracker as the program's .bss.
 struct bpf_exec_shared {
-  IMDSGATE_U64 lost;   // events that found the ring full; the kernel counts
+  IMDSGATE_U64 lost;   // events that could not be written down, most because the ring was full; the kernel counts
   IMDSGATE_U64 told;   // of these, how many the tracker has told of
   IMDSGATE_U32 waits;  // the tracker wants to be woken by an exec; without that it looks by itself
   IMDSGATE_U32 reserved;

@@ -7,6 +7,7 @@
 #include <sched.h>
 #include <spawn.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
@@ -223,6 +224,41 @@ TEST_P(ExecEventsTest, AMemfdIsNoFileOfTheDisk) {
   EXPECT_FALSE(record.process->executable->proven());
 }
 
+// An unprivileged user's own view of the files: the path reads well, and is no proof.
+TEST_P(ExecEventsTest, ABindMountOverTheProgramIsNotProven) {
+  start_events();
+  auto const fake = temp_.copy("/bin/sleep", "fake");
+  Child child([&](auto) {
+    if (::unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0 ||
+        ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
+        ::mount(fake.c_str(), "/usr/bin/id", nullptr, MS_BIND, nullptr) != 0) {
+      ::_exit(97);
+    }
+    run("/usr/bin/id", "1000");
+  });
+  child.wait_exec();
+  auto const record = record_of(child.pid());
+  ASSERT_TRUE(record.process);
+  EXPECT_EQ(exe(record.process), "/usr/bin/id");
+  EXPECT_FALSE(record.process->executable->proven());
+}
+
+TEST_P(ExecEventsTest, TheWorkingDirectoryIsWhereItWas) {
+  start_events();
+  Child child([&](auto) {
+    if (::chdir(temp_.path.c_str()) != 0) ::_exit(97);
+    run("/bin/sleep", "1000");
+  });
+  child.wait_exec();
+  EXPECT_EQ(record_of(child.pid()).process->working_directory, temp_.path);
+  Child at_root([&](auto) {
+    if (::chdir("/") != 0) ::_exit(97);
+    run("/bin/sleep", "1000");
+  });
+  at_root.wait_exec();
+  EXPECT_EQ(record_of(at_root.pid()).process->working_directory, "/");
+}
+
 TEST_P(ExecEventsTest, EveryExecOfAProcessIsCounted) {
   start_events();
   Child child([&](auto) {
@@ -396,33 +432,6 @@ TEST_P(ExecEventsTest, RunsFromTheBinaryAndEndsWithTheGateway) {
 
 INSTANTIATE_TEST_SUITE_P(Sources, ExecEventsTest, ::testing::Values(By::proc_connector, By::bpf),
                          [](auto const &source) { return source.param == By::bpf ? "bpf" : "proc_connector"; });
-
-TEST(ProcConnector, AnotherNetworkNamespaceHasNone) {
-  Child child([](auto ready) {
-    if (::unshare(CLONE_NEWNET) != 0) ::_exit(97);
-    auto const opened = open_proc_connector();
-    if (opened || opened.error().code != Errc::refused) ::_exit(97);
-    ready();
-    pause_forever();
-  });
-  child.wait_ready();
-}
-
-TEST(ProcConnector, AnotherPidNamespaceHasNone) {
-  Child child([](auto ready) {
-    if (::setns(first_network.get(), CLONE_NEWNET) != 0 || ::unshare(CLONE_NEWPID) != 0) ::_exit(97);
-    auto const inner = fork_with_me();
-    if (inner == 0) {
-      auto const opened = open_proc_connector();
-      ::_exit(!opened && opened.error().code == Errc::refused ? 0 : 97);
-    }
-    int status = 0;
-    if (::waitpid(inner, &status, 0) != inner || status != 0) ::_exit(97);
-    ready();
-    pause_forever();
-  });
-  child.wait_ready();
-}
 
 }  // namespace
 }  // namespace imdsgate::test

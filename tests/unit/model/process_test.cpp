@@ -36,6 +36,13 @@ TEST(Claims, AScriptIsAnExecutableBesideItsInterpreter) {
   EXPECT_THAT(claimed_executables(with_option), ElementsAre("/usr/bin/perl", "./a.pl"));
 }
 
+TEST(Claims, WhatItWasExecdAsCountsWhateverItSaysOfItself) {
+  auto renamed = process("/usr/bin/nc.openbsd", "innocent", {"innocent"});
+  renamed.executed_as = "/etc/alternatives/nc";
+  EXPECT_THAT(claimed_names(renamed), ElementsAre("nc.openbsd", "nc", "innocent"));
+  EXPECT_THAT(claimed_executables(renamed), ElementsAre("/usr/bin/nc.openbsd", "/etc/alternatives/nc"));
+}
+
 TEST(Claims, AnArgumentIsNoScript) {
   EXPECT_THAT(claimed_executables(process("/usr/bin/cat", "cat", {"cat", "/tmp/cat"})),
               ElementsAre("/usr/bin/cat"));
