@@ -91,4 +91,15 @@ class Bench : public testing::Test {
   }
 };
 
+inline constexpr std::string_view kGet = "GET /latest/ HTTP/1.1\r\nHost: 169.254.169.254\r\n\r\n";
+
+// A service that reads one request, answers and closes.
+inline Upstream::Script answering(std::string answer) {
+  return [answer = std::move(answer)](Upstream &upstream) {
+    auto peer = upstream.accept();
+    peer.read_header();
+    peer.send(answer);
+  };
+}
+
 }  // namespace imdsgate::test

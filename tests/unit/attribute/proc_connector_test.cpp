@@ -1,17 +1,10 @@
 // Where there is a proc connector, and where there is none.
 #include "attribute/proc_connector.hpp"
 
-#include <fcntl.h>
-#include <sched.h>
-#include <sys/wait.h>
-
-#include "live_host.hpp"
+#include "exec_events_host.hpp"
 
 namespace imdsgate::test {
 namespace {
-
-// Where the tests begin; others move to a network namespace of their own.
-HeldFd const first_network(::open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC));
 
 TEST(ProcConnector, AnotherNetworkNamespaceHasNone) {
   Child child([](auto ready) {
