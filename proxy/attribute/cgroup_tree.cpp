@@ -147,7 +147,8 @@ std::optional<std::string> CgroupTree::path(std::uint64_t id) {
   auto const size = ::readlink(link.c_str(), text.data(), text.size());
   if (size < 0) return std::nullopt;
   std::string_view path(text.data(), static_cast<std::size_t>(size));
-  if (!path.starts_with(mount_point_)) return std::nullopt;
+  // A cgroup may end in that itself; then its name is unknown, which is better than another's.
+  if (path.ends_with(" (deleted)") || !path.starts_with(mount_point_)) return std::nullopt;
   path.remove_prefix(mount_point_.size());
   return cgroup->path = path.empty() ? "/" : std::string(path);
 }

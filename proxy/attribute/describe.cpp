@@ -156,14 +156,18 @@ Process Describer::recorded(KernelExec const &exec) {
 }
 
 Process Describer::with_its_own_word(Process recorded, KernelExec const &exec) {
-  auto seen = image(exec.self.tgid);
+  auto const seen = image(exec.self.tgid);
   bool const same = seen && seen->id.start_ticks == exec.self.start_ticks &&
                     seen->id.exec.stack_start == exec.stack_start && seen->id.exec.arg_start == exec.arg_start;
-  if (same) {
-    seen->executed_as = std::move(recorded.executed_as);
-    return *std::move(seen);
+  // Only what was not recorded: the rest it may have rewritten, and without randomised addresses another program may lie
+  // at the same ones.
+  if (same && !exec.arguments) {
+    recorded.args = seen->args;
+    recorded.args_truncated = seen->args_truncated;
   }
-  if (!recorded.executable) recorded.executable = Executable{exec.path, exec.unlinked, Unproven::unreadable};
+  if (recorded.executable) return recorded;
+  bool const same_path = same && seen->executable && (!exec.path_known || seen->executable->path == exec.path);
+  recorded.executable = same_path ? seen->executable : Executable{exec.path, exec.unlinked, Unproven::unreadable};
   return recorded;
 }
 

@@ -58,7 +58,7 @@ std::uint64_t own_mount_namespace() {
 
 std::optional<Executable> prove_recorded(KernelExec const &exec) {
   static auto const own_namespace = own_mount_namespace();
-  if (!exec.path_usable) return std::nullopt;
+  if (!exec.path_known || exec.detached) return std::nullopt;
   Executable executable;
   executable.path = exec.path;
   executable.deleted = exec.unlinked;

@@ -41,6 +41,8 @@ int ExecRing::take(void *self, void *data, std::size_t size) {
   auto &source = *static_cast<ExecRing *>(self);
   if (auto event = parse_kernel_event({static_cast<char const *>(data), size})) {
     source.taken_->push_back(*std::move(event));
+  } else {
+    __atomic_fetch_add(&source.shared_->values.lost, 1, __ATOMIC_RELAXED);  // another version's: not understood
   }
   return --source.left_ == 0 ? kEnough : 0;
 }
@@ -50,13 +52,14 @@ bool ExecRing::drain(std::vector<ProcessEvent> &events) {
   __atomic_store_n(&shared_->values.waits, 0, __ATOMIC_SEQ_CST);
   taken_ = &events;
   left_ = kAtOnce;
-  if (ring_buffer__consume(ring_) == kEnough) return false;
-  tell_losses(now);
-  return true;
+  bool const emptied = ring_buffer__consume(ring_) != kEnough;
+  tell_losses();
+  if (emptied) certain_until_ = now;  // whatever found the ring full before that is told
+  return emptied;
 }
 
-// The ring is empty, so whatever found it full did so before.
-void ExecRing::tell_losses(MonotonicTime until) {
+// Also of a ring that is never empty: whoever waits for a barrier learns of them with it.
+void ExecRing::tell_losses() {
   auto const lost = __atomic_load_n(&shared_->values.lost, __ATOMIC_ACQUIRE);
   auto const told = shared_->values.told;
   if (lost != told) {
@@ -68,7 +71,6 @@ void ExecRing::tell_losses(MonotonicTime until) {
     taken_->push_back(event);
     __atomic_store_n(&shared_->values.told, lost, __ATOMIC_RELEASE);
   }
-  certain_until_ = until;
 }
 
 }  // namespace imdsgate

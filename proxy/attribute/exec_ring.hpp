@@ -24,7 +24,7 @@ class ExecRing : public ExecSource {
   struct Shared;  // the page that is shared with the programs
   explicit ExecRing(Shared *shared) : shared_(shared) {}
   static int take(void *self, void *data, std::size_t size);
-  void tell_losses(MonotonicTime until);
+  void tell_losses();
 
   ring_buffer *ring_ = nullptr;
   Shared *shared_;

@@ -40,6 +40,7 @@ struct ProcessEvent {
   // Of a source that looks in the kernel. Of a fork who the child is, of a fork and an exec who the parent is, and of
   // an exec what was exec'd.
   std::optional<TaskState> child{}, parent{};
+  pid_t copied_from = 0;  // of a fork, by a source that knows: who called clone(2), if not the parent (CLONE_PARENT)
   std::shared_ptr<KernelExec const> image{};
 };
 

@@ -62,7 +62,8 @@ ExecTable::EntryPtr ExecTable::add(pid_t tgid) {
 }
 
 void ExecTable::fork(ProcessEvent const &event) {
-  auto const parent = find(event.tgid);
+  auto parent = find(event.tgid);
+  if (parent && event.parent && is_another(*parent, *event.parent)) parent = nullptr;  // its own fork was lost
   if (event.child_tgid == event.tgid && event.child_pid != event.tgid) {  // a thread
     if (parent) parent->threaded = true;
     return;
@@ -80,7 +81,8 @@ void ExecTable::fork(ProcessEvent const &event) {
   child->parent_tgid = event.tgid;
   child->parent = parent;
   if (parent) compare(*parent, event.parent);
-  child->inherited = parent ? image_of(*parent) : nullptr;
+  auto const original = event.copied_from != 0 ? find(event.copied_from) : parent;
+  child->inherited = original ? image_of(*original) : nullptr;
 }
 
 void ExecTable::exec(ProcessEvent const &event) {
@@ -89,7 +91,7 @@ void ExecTable::exec(ProcessEvent const &event) {
   record.time = event.time;
   record.tgid = event.tgid;
   auto entry = find(event.tgid);
-  if (!entry) entry = add(event.tgid);
+  if (!entry || (event.image && is_another(*entry, event.image->self))) entry = add(event.tgid);
   if (!entry) {  // untracked, and told all the same
     entry = std::make_shared<Entry>();
     entry->tgid = event.tgid;
@@ -117,10 +119,14 @@ void ExecTable::take_image(Entry &entry, KernelExec const &exec, ExecRecord &rec
   record.process = *entry.image;
 }
 
+// The number is another process's by now, and neither its end nor its beginning was told.
+bool ExecTable::is_another(Entry const &entry, TaskState const &now) {
+  return entry.start_ticks && *entry.start_ticks != now.start_ticks;
+}
+
 // What an event says of a process may be newer than what is known.
 void ExecTable::compare(Entry &entry, std::optional<TaskState> const &now) {
-  if (!now || entry.tgid != now->tgid || entry.ended) return;
-  if (entry.start_ticks && entry.start_ticks != now->start_ticks) return;
+  if (!now || entry.tgid != now->tgid || entry.ended || is_another(entry, *now)) return;
   entry.start_ticks = now->start_ticks;
   auto const image = image_of(entry);
   if (!image) return;
@@ -216,6 +222,9 @@ ExecTable::ImagePtr ExecTable::by_inheritance(Entry &entry) {
   if (!entry.start_ticks) {
     auto const stat = reader_.stat(entry.tgid);
     if (!stat || !began_as(entry, stat->start_ticks)) return nullptr;
+    // Whose parent is not who forked it (CLONE_PARENT of clone(2)) is somebody else's copy, and no event said so.
+    auto const &parents = entry.inherited->id.exec;
+    if (stat->stack_start != parents.stack_start || stat->arg_start != parents.arg_start) return nullptr;
     entry.start_ticks = stat->start_ticks;
   }
   auto own = *entry.inherited;

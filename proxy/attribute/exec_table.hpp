@@ -90,6 +90,7 @@ class ExecTable {
   void read_image(Entry &entry, ExecRecord &record);
   void take_image(Entry &entry, KernelExec const &exec, ExecRecord &record);
   void compare(Entry &entry, std::optional<TaskState> const &now);
+  static bool is_another(Entry const &entry, TaskState const &now);
   void add_parent(Entry &entry, ExecRecord &record);
   ImagePtr image_of(Entry &entry);
   ImagePtr by_inheritance(Entry &entry);

@@ -75,7 +75,8 @@ KernelExec exec_of(bpf_exec const &head, std::string_view data) {
   Parts parts(data);
   exec.path = path_of(parts.next(head.executable_size));
   exec.unlinked = (head.flags & BPF_EXEC_PATH_UNLINKED) != 0 || head.links == 0;
-  exec.path_usable = (head.flags & (BPF_EXEC_PATH_CUT | BPF_EXEC_PATH_DETACHED)) == 0;
+  exec.path_known = (head.flags & BPF_EXEC_PATH_CUT) == 0;
+  exec.detached = (head.flags & BPF_EXEC_PATH_DETACHED) != 0;
   auto const directory = parts.next(head.directory_size);
   if ((head.flags & BPF_EXEC_DIRECTORY_ODD) == 0) exec.working_directory = path_of(directory);
   exec.filename = parts.next(head.filename_size).substr(0, head.filename_size ? head.filename_size - 1 : 0);
@@ -100,6 +101,7 @@ std::optional<ProcessEvent> parse_kernel_event(std::span<char const> bytes) {
       event.child = state_of(head.self);
       event.child_pid = event.child_tgid = event.tgid;
       event.pid = event.tgid = event.parent->tgid;
+      if (static_cast<pid_t>(head.caller) != event.tgid) event.copied_from = static_cast<pid_t>(head.caller);
       return event;
     case BPF_PROCESS_EXIT: event.what = ProcessEvent::What::exit; return event;
     case BPF_PROCESS_EXEC: break;

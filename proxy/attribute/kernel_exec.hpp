@@ -28,7 +28,8 @@ struct KernelExec {
   std::string comm;
   std::string path;          // of the executable, as /proc/PID/exe reads it but for " (deleted)"
   bool unlinked = false;     // it was deleted
-  bool path_usable = false;  // false: too long to be written down, or in no tree of directories
+  bool path_known = false;   // false: too long to be written down
+  bool detached = false;     // in no tree of directories: the path is a name alone
   std::optional<std::string> working_directory;
   std::string filename;                  // as execve(2) was given it
   std::optional<CommandLine> arguments;  // nullopt: they were not in memory

@@ -76,7 +76,7 @@ static __always_inline __u64 wake(bool exec) {
 
 static __always_inline void describe(struct bpf_process_event *event, __u32 kind, struct task_struct *task) {
   event->kind = kind;
-  event->reserved = 0;
+  event->caller = (__u32)bpf_get_current_task_btf()->tgid;
   event->time = bpf_ktime_get_ns();
   look_at(task, &event->self);
   look_at(task->real_parent, &event->parent);

@@ -14,7 +14,7 @@ enum bpf_process_event_kind {
 
 struct bpf_process_event {
   IMDSGATE_U32 kind;
-  IMDSGATE_U32 reserved;
+  IMDSGATE_U32 caller;  // of a fork: who called clone(2), which CLONE_PARENT makes the sibling
   IMDSGATE_U64 time;  // CLOCK_MONOTONIC, ns
   struct bpf_task self;
   struct bpf_task parent;  // real_parent at this moment

@@ -56,6 +56,16 @@ TEST_F(ExecTableTest, AnExecIsToldWithItsParent) {
   EXPECT_EQ(apply_exec(host_.exec(20, "/usr/bin/id")).exec_seq, 2u);
 }
 
+// CLONE_PARENT: the connector says who the parent is, and not whose copy the child.
+TEST_F(ExecTableTest, AForkThatIsNotItsParentsCopyIsUnknown) {
+  table_.apply(host_.fork(10, 20));
+  host_.there[20].stack = 99;
+  table_.apply(host_.fork(20, 30));
+  auto const record = apply_exec(host_.exec(30, "/usr/bin/curl"));
+  EXPECT_EQ(record.parent_tgid, 20);
+  EXPECT_EQ(exe(record.parent), "unknown");
+}
+
 TEST_F(ExecTableTest, TheScanTellsNothing) {
   EXPECT_THAT(execs_, IsEmpty());
   EXPECT_EQ(table_.size(), 2u);

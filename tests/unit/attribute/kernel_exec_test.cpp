@@ -62,7 +62,8 @@ TEST(KernelExec, IsReadAsTheProgramWroteIt) {
   EXPECT_EQ(exec.executable, (FileId{makedev(8, 1), 99}));
   EXPECT_EQ(exec.self.start_ticks, 123'456u * static_cast<std::uint64_t>(::sysconf(_SC_CLK_TCK)) / 1000);
   EXPECT_EQ(exec.self.effective_uid, 33u);
-  EXPECT_TRUE(exec.path_usable);
+  EXPECT_TRUE(exec.path_known);
+  EXPECT_FALSE(exec.detached);
   EXPECT_FALSE(exec.unlinked);
 }
 
@@ -72,7 +73,7 @@ TEST(KernelExec, WhatIsOddIsSaid) {
   written.head.links = 0;
   auto const event = parse_kernel_event(written.bytes());
   ASSERT_TRUE(event && event->image);
-  EXPECT_FALSE(event->image->path_usable);
+  EXPECT_TRUE(event->image->detached);
   EXPECT_TRUE(event->image->unlinked);
   EXPECT_FALSE(event->image->working_directory);
   EXPECT_FALSE(event->image->arguments) << "unknown, which is not none";
@@ -84,6 +85,7 @@ TEST(KernelExec, AForkNamesBoth) {
   fork.self.tgid = 43;
   fork.self.start_boottime = 1'000'000'000;
   fork.parent.tgid = 42;
+  fork.caller = 42;
   fork.parent.unusual = BPF_TASK_TRACED;
   auto const event = parse_kernel_event({reinterpret_cast<char const *>(&fork), sizeof fork});
   ASSERT_TRUE(event && event->child && event->parent);
@@ -93,6 +95,9 @@ TEST(KernelExec, AForkNamesBoth) {
   EXPECT_EQ(event->child_pid, 43) << "no thread";
   EXPECT_EQ(event->child->start_ticks, static_cast<std::uint64_t>(::sysconf(_SC_CLK_TCK)));
   EXPECT_TRUE(event->parent->traced);
+  EXPECT_EQ(event->copied_from, 0);
+  fork.caller = 41;  // CLONE_PARENT
+  EXPECT_EQ(parse_kernel_event({reinterpret_cast<char const *>(&fork), sizeof fork})->copied_from, 41);
 }
 
 TEST(KernelExec, WhatIsShorterOrOtherwiseIsNoEvent) {

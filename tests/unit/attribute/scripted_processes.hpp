@@ -5,6 +5,7 @@
 
 #include "attribute/exec_source.hpp"
 #include "attribute/exec_table.hpp"
+#include "attribute/kernel_exec.hpp"
 
 namespace imdsgate::test {
 
@@ -38,6 +39,11 @@ class ScriptedProcesses {
     };
     reader.now = [this] { return now; };
     reader.ticks = [](MonotonicTime time) { return ticks_at(time); };
+    reader.recorded = recorded;
+    reader.set_rights = [](Process &process, TaskState const &state) {
+      process.effective_uid = state.effective_uid;
+      if (state.traced) process.executable->unproven = Unproven::traced;
+    };
     return reader;
   }
   static std::uint64_t ticks_at(MonotonicTime time) {
@@ -68,6 +74,31 @@ class ScriptedProcesses {
     there.at(pid).stack = ++stacks_;
     there.at(pid).threads = 1;
     return next(ProcessEvent::What::exec, pid, pid);
+  }
+  // The same two by a source that looks in the kernel: with what it saw there.
+  TaskState state(pid_t pid) const {
+    TaskState state;
+    state.tgid = pid;
+    state.start_ticks = there.at(pid).start_ticks;
+    state.effective_uid = there.at(pid).uid;
+    return state;
+  }
+  ProcessEvent kernel_fork(pid_t parent, pid_t child) {
+    auto event = fork(parent, child);
+    event.child = state(child);
+    event.parent = state(parent);
+    return event;
+  }
+  ProcessEvent kernel_exec(pid_t pid, std::string path) {
+    auto event = exec(pid, path);
+    auto image = std::make_shared<KernelExec>();
+    image->self = state(pid);
+    image->path = std::move(path);
+    image->stack_start = image->arg_start = there.at(pid).stack;
+    image->parent_tgid = there.at(pid).parent;
+    event.image = std::move(image);
+    if (there.contains(there.at(pid).parent)) event.parent = state(there.at(pid).parent);
+    return event;
   }
   ProcessEvent exit(pid_t pid) {
     there.erase(pid);
@@ -108,6 +139,15 @@ class ScriptedProcesses {
     process.executable = Executable{from.exe, false, std::nullopt};
     process.effective_uid = from.uid;
     rename(process, pid, from.start_ticks);
+    return process;
+  }
+  static Process recorded(KernelExec const &exec) {
+    Process process;
+    process.id.exec = {{1, std::hash<std::string>()(exec.path)}, "comm", exec.stack_start, exec.arg_start};
+    process.parent_pid = exec.parent_tgid;
+    process.executable = Executable{exec.path, false, std::nullopt};
+    process.effective_uid = exec.self.effective_uid;
+    rename(process, exec.self.tgid, exec.self.start_ticks);
     return process;
   }
   static void rename(Process &process, pid_t pid, std::uint64_t ticks) {
