@@ -92,5 +92,13 @@ TEST_F(KernelExecTable, AParentsUserAndTracerAreThoseOfTheMoment) {
   EXPECT_EQ(at_fork.executable->unproven, Unproven::traced);
 }
 
+TEST_F(KernelExecTable, AParentThatBecameAnotherUserSinceTheForkIsThatAtTheExec) {
+  table_.apply(host_.kernel_fork(10, 20));
+  host_.there[10].uid = 33;
+  auto const record = apply(host_.kernel_exec(20, "/usr/bin/curl"));
+  ASSERT_TRUE(record.parent);
+  EXPECT_EQ(record.parent->effective_uid, 33u);
+}
+
 }  // namespace
 }  // namespace imdsgate::test
