@@ -90,15 +90,21 @@ std::vector<GrantFault> faults_of(eql::Query const &when) {
   return faults;
 }
 
+std::optional<std::string> every_script_of(std::string const &executable) {
+  if (!is_interpreter(executable)) return std::nullopt;
+  return executable + " runs what it is given: every script";
+}
+
 std::vector<std::string> others_who_get(eql::Query const &when, LoginUsers const &logins) {
   std::vector<std::string> others;
   if (has_place(when)) return others;
   auto const *executable = demanded(when, "process.executable");
   if (executable != nullptr) {
     for (auto const &any : executable->any_of) {
-      if (!is_interpreter(any.text)) continue;
-      others.push_back(any.text + " runs what it is given: every script of " + whose(when) +
-                       " gets this grant; add " + std::string(kUnit) + ", and only that service does");
+      auto const every_script = every_script_of(any.text);
+      if (!every_script) continue;
+      others.push_back(*every_script + " of " + whose(when) + " gets this grant; add " + std::string(kUnit) +
+                       ", and only that service does");
     }
   }
   for (auto const &[uid, user] : logins) {

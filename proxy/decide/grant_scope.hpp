@@ -2,6 +2,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,6 +18,10 @@ struct GrantFault {
 // What makes it no grant at all, or one for anybody: a field that is never proven, no program, no user. A
 // unit or a container narrows both: only root puts a process there.
 std::vector<GrantFault> faults_of(eql::Query const &when);
+
+// An interpreter runs what it is given, so naming one names nobody: the beginning of a sentence that says so.
+// nullopt for a program that is one.
+std::optional<std::string> every_script_of(std::string const &executable);
 
 struct LoginUser {
   std::string name;

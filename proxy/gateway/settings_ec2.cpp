@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "decide/grant_scope.hpp"
 #include "gateway/settings_reader.hpp"
 #include "gateway/settings_words.hpp"
 
@@ -40,7 +41,13 @@ void read_imdsv1(SettingsReader &self, Value const &value) {
   auto const list = map.find("except");
   auto const items = list ? reader.list(*list) : std::nullopt;
   for (auto const &item : items.value_or(std::vector<Value>{})) {
-    if (auto executable = read_executable(reader, item)) except.push_back(*std::move(executable));
+    auto executable = read_executable(reader, item);
+    if (!executable) continue;
+    if (auto const every_script = every_script_of(*executable)) {
+      reader.warning(item, *every_script + " is excepted; an allow entry with imdsv1: allow and a unit is for "
+                                           "one service");
+    }
+    except.push_back(*std::move(executable));
   }
   map.finish();
 }

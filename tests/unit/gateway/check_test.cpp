@@ -100,6 +100,18 @@ allow:
     EXPECT_THAT(report.problems, testing::Not(testing::HasSubstr(name)));
 }
 
+TEST_F(CheckTest, FindsWhoElseIsExceptedFromVersionTwo) {
+  auto const report =
+      check(with_entries("ec2: {imdsv1: {except: [/usr/bin/s3fs, /usr/bin/python3.11, /bin/bash]}}\n"));
+  EXPECT_EQ(report.exit_status, 0);
+  EXPECT_THAT(
+      report.problems,
+      testing::HasSubstr("imdsgate.yaml:3:40: warning: ec2.imdsv1.except[1]: /usr/bin/python3.11 runs what "
+                         "it is given: every script is excepted"));
+  EXPECT_THAT(report.problems, testing::HasSubstr("except[2]: /bin/bash runs what it is given"));
+  EXPECT_THAT(report.problems, testing::Not(testing::HasSubstr("s3fs")));
+}
+
 TEST_F(CheckTest, FindsGrantsWiderThanTheirProfile) {
   auto const report = check(with_entries(R"(
 allow:
