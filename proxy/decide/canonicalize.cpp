@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <span>
 
 #include "decide/ascii_case.hpp"
 #include "decide/decide.hpp"
@@ -49,23 +50,22 @@ bool names_another_request(RawRequest const &raw) {
   });
 }
 
-// An ambiguous target that is longer than any service has is not worth its readings: it gets the highest
-// class there is, so that nobody can make the loop work through them.
-constexpr std::size_t kLongestRead = 2048;
-
-// The highest class of all readings. What the plain one is known as counts where it is the only one.
+// The highest class of all readings, and the highest there is where they are too many. What the plain one is
+// known as counts where it is the only one.
 PathCatalogue::Classified classified(PathCatalogue const &catalogue, std::string_view method,
                                      Target const &target, bool ambiguous) {
   PathCatalogue::Classified said;
-  if (ambiguous && target.path.size() + target.query.size() > kLongestRead) {
+  if (ambiguous && size(target) > kLongestRead) {
     said.path_class = PathClass::credentials;
     return said;
   }
   auto const all = readings(target);
   said = catalogue.classify(method, all.front());
   said.known = said.known && !ambiguous;
-  for (auto const &reading : all) {
-    said.path_class = std::max(said.path_class, catalogue.classify(method, reading).path_class);
+  for (auto const &reading : std::span(all).subspan(1)) {
+    auto const other = catalogue.classify(method, reading);
+    said.path_class = std::max(said.path_class, other.path_class);
+    if (!said.recursive) said.recursive = other.recursive;
   }
   return said;
 }
@@ -86,7 +86,9 @@ boost::system::result<MetadataRequest, Meaningless> canonicalize(Policy const &p
   if (auto trap = field_trap(raw)) return *std::move(trap);
 
   auto const target = split_target(raw.target);
-  auto const &service = dialled ? service_at(policy, *dialled) : policy.services.front();
+  auto const *found = dialled ? service_at(policy, *dialled) : &policy.services.front();
+  if (found == nullptr) return Meaningless{Reason::not_guarded, dialled->to_string() + " is not guarded"};
+  auto const &service = *found;
   auto const host = raw.field("host");
   MetadataRequest request;
   request.method = raw.method;
@@ -104,6 +106,7 @@ boost::system::result<MetadataRequest, Meaningless> canonicalize(Policy const &p
   auto said = classified(*service.catalogue, raw.method, target, request.ambiguous);
   request.path_class = said.path_class;
   request.path_known = said.known;
+  request.recursive = std::move(said.recursive);
   request.api_version = std::move(said.version);
   if (service.provider == Provider::ec2) {
     request.token_request = request.method == "PUT" && request.path == "/latest/api/token";

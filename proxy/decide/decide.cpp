@@ -23,32 +23,34 @@ Finding because(Verdict verdict, Reason reason, std::size_t holder = 0) {
 }
 
 // The denials that may name one of the suspects; without suspects, those that are meant for everyone.
-std::vector<std::uint32_t> possible_denials(Policy const &policy, AccessRequest const &access,
+std::vector<std::uint32_t> possible_denials(Policy const &policy, AccessReadings const &asked,
                                             Suspects &suspects) {
   if (policy.deny_index.empty()) return {};
+  std::vector<std::string_view> paths;
+  for (auto const &reading : asked.readings) paths.push_back(reading.path);
   std::vector<std::string> claimed;
   for (auto &suspect : suspects) {
     auto const *executables = suspect.executables();
     if (executables == nullptr) continue;
-    if (executables->unreadable) return policy.deny_index.candidates(access.request.path, std::nullopt);
+    if (executables->unreadable) return policy.deny_index.candidates(paths, std::nullopt);
     claimed.insert(claimed.end(), executables->claimed.begin(), executables->claimed.end());
   }
-  return policy.deny_index.candidates(access.request.path, claimed);
+  return policy.deny_index.candidates(paths, claimed);
 }
 
 // The grants that may vouch for a suspect.
-std::vector<std::uint32_t> possible_grants(Policy const &policy, AccessRequest const &access,
+std::vector<std::uint32_t> possible_grants(Policy const &policy, AccessReadings const &asked,
                                            SocketHolder &suspect) {
   if (policy.allow_index.empty()) return {};
   auto const *executables = suspect.executables();
   std::vector<std::string> const none;
-  return policy.allow_index.candidates(access.request.path, executables ? executables->proven : none);
+  return policy.allow_index.candidates(asked.access.request.path, executables ? executables->proven : none);
 }
 
-void add_denials(Policy const &policy, AccessRequest const &access, Suspects &suspects, Decision &decision) {
-  for (auto const number : possible_denials(policy, access, suspects)) {
+void add_denials(Policy const &policy, AccessReadings const &asked, Suspects &suspects, Decision &decision) {
+  for (auto const number : possible_denials(policy, asked, suspects)) {
     auto const &entry = policy.deny[number];
-    if (!concerns(entry, access, EntryKind::deny)) continue;
+    if (!concerns(entry, asked, EntryKind::deny)) continue;
     auto const accused =
         std::ranges::find_if(suspects, [&](SocketHolder &suspect) { return suspect.is_accused(entry); });
     // Nobody to ask about: only an entry that is meant for everyone applies.
@@ -67,13 +69,13 @@ struct Grant {
 };
 
 // One entry must vouch for every holder: a descriptor is as trustworthy as the worst who has it.
-Grant grant_for(Policy const &policy, AccessRequest const &access, Suspects &suspects) {
+Grant grant_for(Policy const &policy, AccessReadings const &asked, Suspects &suspects) {
   Grant grant;
-  if (suspects.empty() || access.request.ambiguous) return grant;
-  for (auto const number : possible_grants(policy, access, suspects.front())) {
+  if (suspects.empty() || asked.access.request.ambiguous) return grant;
+  for (auto const number : possible_grants(policy, asked, suspects.front())) {
     auto const &entry = policy.allow[number];
     auto const vouched = [&](SocketHolder &suspect) { return suspect.is_vouched_for(entry); };
-    if (!concerns(entry, access, EntryKind::allow) || !std::ranges::all_of(suspects, vouched)) continue;
+    if (!concerns(entry, asked, EntryKind::allow) || !std::ranges::all_of(suspects, vouched)) continue;
     if (!grant.name) grant.name = entry.name;
     grant.imdsv1 = grant.imdsv1 || entry.allow_imdsv1;
     grant.foreign_token = grant.foreign_token || entry.allow_foreign_token;
@@ -130,14 +132,14 @@ void add_sequences(Policy const &policy, AccessRequest const &access, Suspects c
 }
 
 // Who is named for a finding about the request itself: whom a rule points at, else whom no entry vouches for.
-std::size_t most_suspect(Policy const &policy, AccessRequest const &access, Suspects &suspects,
+std::size_t most_suspect(Policy const &policy, AccessReadings const &asked, Suspects &suspects,
                          Decision const &decision) {
   auto const strictest = std::ranges::max_element(decision.findings, {}, &Finding::verdict);
   if (strictest != decision.findings.end()) return strictest->holder;
   auto const stranger = [&](SocketHolder &suspect) {
-    return std::ranges::none_of(possible_grants(policy, access, suspect), [&](std::uint32_t number) {
+    return std::ranges::none_of(possible_grants(policy, asked, suspect), [&](std::uint32_t number) {
       auto const &entry = policy.allow[number];
-      return concerns(entry, access, EntryKind::allow) && suspect.is_vouched_for(entry);
+      return concerns(entry, asked, EntryKind::allow) && suspect.is_vouched_for(entry);
     });
   };
   if (suspects.size() < 2) return 0;
@@ -160,9 +162,13 @@ void add_host(MetadataRequest const &request, std::size_t holder, Decision &deci
 
 void add_defaults(Policy const &policy, MetadataRequest const &request, Grant const &grant,
                   std::size_t holder, Decision &decision) {
-  auto const &service = service_at(policy, request.endpoint);
+  auto const *service = service_at(policy, request.endpoint);
+  if (service == nullptr) {  // read with another policy
+    decision.findings.push_back(because(Verdict::block, Reason::not_guarded, holder));
+    return;
+  }
   bool const unknown = request.path_class == PathClass::general && !request.path_known;
-  auto const by_class = unknown ? service.unknown : service.classes[index(request.path_class)];
+  auto const by_class = unknown ? service->unknown : service->classes[index(request.path_class)];
   if (!grant.name && by_class != Verdict::allow) {
     decision.findings.push_back(
         because(by_class, unknown ? Reason::unknown_path : Reason::class_default, holder));
@@ -219,19 +225,20 @@ void settle(Decision &decision) {
 // events.
 Decision decide(Policy const &policy, AccessRequest const &access) {
   Decision decision;
+  AccessReadings const asked(access);
   auto suspects = suspects_of(access);
   if (access.request.ambiguous) {
     decision.findings.push_back(because(Verdict::block, Reason::ambiguous_target));
     decision.block_status = info(Reason::ambiguous_target).status;
   }
-  add_denials(policy, access, suspects, decision);
+  add_denials(policy, asked, suspects, decision);
   bool const ended = !decision.findings.empty();
-  auto const grant = grant_for(policy, access, suspects);
+  auto const grant = grant_for(policy, asked, suspects);
   if (!grant.name) {
     add_rules(policy, suspects, decision);
     add_sequences(policy, access, suspects, decision);
   }
-  auto const holder = most_suspect(policy, access, suspects, decision);
+  auto const holder = most_suspect(policy, asked, suspects, decision);
   add_unattributed(policy, suspects, decision);
   add_host(access.request, holder, decision);
   add_defaults(policy, access.request, grant, holder, decision);

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "decide/ascii_case.hpp"
+#include "decide/path_classes.hpp"
 #include "decide/path_pattern.hpp"
 
 namespace imdsgate {
@@ -55,6 +56,11 @@ bool query_covers(PolicyEntry const &wide, PolicyEntry const &narrow) {
   });
 }
 
+// Such a read is given by an entry that names its parameter, or by one with all that is beneath the path.
+bool names_recursive_read(PolicyEntry const &entry) {
+  return std::ranges::any_of(entry.query, is_recursive_key, &QueryCondition::key);
+}
+
 bool endpoint_covers(EntryEndpoint const &wide, EntryEndpoint const &narrow) {
   return wide.address == narrow.address && (!wide.port || wide.port == narrow.port);
 }
@@ -100,7 +106,11 @@ bool pattern_covers(std::string_view wide, std::string_view narrow) {
 
 bool covers(PolicyEntry const &earlier, EntryKind kind, PolicyEntry const &later) {
   auto const equal = [](std::string const &any, std::string const &one) { return any == one; };
-  auto const path = [](std::string const &any, std::string const &one) { return pattern_covers(any, one); };
+  bool const reads_all =
+      kind == EntryKind::allow && names_recursive_read(later) && !names_recursive_read(earlier);
+  auto const path = [&](std::string const &any, std::string const &one) {
+    return pattern_covers(any, reads_all ? subtree_of(one) : one);
+  };
   bool const outlives = !earlier.expires || (later.expires && *earlier.expires >= *later.expires);
   bool const gives_more =
       kind == EntryKind::allow && ((later.allow_imdsv1 && !earlier.allow_imdsv1) ||

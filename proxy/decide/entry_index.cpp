@@ -1,6 +1,7 @@
 #include "decide/entry_index.hpp"
 
 #include <algorithm>
+#include <iterator>
 
 #include "decide/ascii_case.hpp"
 
@@ -9,7 +10,7 @@ namespace {
 
 using Hash = std::uint64_t;
 
-// FNV-1a, of letters in one case: a denial on Azure, and `:`, take them in both.
+// FNV-1a, of letters in one case: a denial and `:` take them in both.
 constexpr Hash kNothing = 14695981039346656037ULL;
 Hash next(Hash hash, char c) {
   return (hash ^ static_cast<unsigned char>(fold_case(c))) * 1099511628211ULL;
@@ -70,7 +71,8 @@ std::vector<Key> path_keys(PolicyEntry const &entry) {
   return keys;
 }
 
-void sort_and_unite(std::vector<std::uint32_t> &numbers) {
+template <class Number>
+void sort_and_unite(std::vector<Number> &numbers) {
   std::sort(numbers.begin(), numbers.end());
   numbers.erase(std::unique(numbers.begin(), numbers.end()), numbers.end());
 }
@@ -106,10 +108,13 @@ void EntryIndex::add(std::uint32_t number, Hash executable, std::vector<Hash> co
 }
 
 std::vector<std::uint32_t> EntryIndex::candidates(
-    std::string_view path, std::optional<std::span<std::string const>> executables) const {
+    std::span<std::string_view const> wanted, std::optional<std::span<std::string const>> executables) const {
   std::vector<std::uint32_t> found;
   if (empty()) return found;
-  auto const paths = beginnings(path, deepest_path_);
+  std::vector<Hash> paths;
+  for (auto const path : wanted)
+    std::ranges::copy(beginnings(path, deepest_path_), std::back_inserter(paths));
+  if (wanted.size() > 1) sort_and_unite(paths);
   auto const take = [&](auto const &from, Hash hash) {
     auto const at = from.find(hash);
     if (at != from.end()) found.insert(found.end(), at->second.begin(), at->second.end());

@@ -24,9 +24,13 @@ class EntryIndex {
   explicit EntryIndex(std::span<PolicyEntry const> entries);
 
   // Numbers of entries, ascending, each once: every one that demands no executable or one of these, and has
-  // no path or one that may match this canonical path. `executables` nullopt: nobody knows, so any.
-  std::vector<std::uint32_t> candidates(std::string_view path,
+  // no path or one that may match one of these canonical paths. `executables` nullopt: nobody knows, so any.
+  std::vector<std::uint32_t> candidates(std::span<std::string_view const> paths,
                                         std::optional<std::span<std::string const>> executables) const;
+  std::vector<std::uint32_t> candidates(std::string_view path,
+                                        std::optional<std::span<std::string const>> executables) const {
+    return candidates(std::span(&path, 1), executables);
+  }
   bool empty() const { return slots_.empty(); }
 
  private:

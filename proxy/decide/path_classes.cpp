@@ -31,19 +31,6 @@ Reach reach(std::string_view pattern, std::string_view path, bool exact) {
   return exact && !path.empty() ? Reach::no : Reach::whole;
 }
 
-// Without case, and without the white space, control and non-ASCII bytes that a service may pass over, or all
-// that is behind a NUL or #.
-bool is_word(std::string_view given, std::string_view wanted) {
-  if (given.size() == wanted.size()) return equal_folded(given, wanted);
-  auto const plain = [](std::string_view text) {
-    std::string kept;
-    std::ranges::copy_if(text, std::back_inserter(kept), [](char c) { return c > ' ' && c < '\x7f'; });
-    return kept;
-  };
-  auto const end = std::min(given.find_first_of(std::string_view("\0#", 2)), given.size());
-  return equal_folded(plain(given), wanted) || equal_folded(plain(given.substr(0, end)), wanted);
-}
-
 PathClass class_named(std::string const &name) {
   for (auto const each : {PathClass::general, PathClass::trust, PathClass::writable, PathClass::userdata,
                           PathClass::identity, PathClass::credentials}) {
@@ -149,6 +136,12 @@ std::shared_ptr<PathCatalogue const> PathCatalogue::of_every_service() {
   return all;
 }
 
+bool is_recursive_key(std::string_view key) {
+  return std::ranges::any_of(kProviders, [&](Provider provider) {
+    return PathCatalogue::shipped(provider)->recursive_key() == key;
+  });
+}
+
 std::optional<Provider> provider_at(Address const &address) {
   for (auto const provider : {Provider::ecs, Provider::wireserver}) {
     auto const catalogue = PathCatalogue::shipped(provider);
@@ -181,23 +174,25 @@ bool PathCatalogue::recursive(Reading const &reading) const {
 }
 
 PathCatalogue::Outcome PathCatalogue::look_up(std::string_view method, Reading const &reading) const {
-  bool const subtree = recursive(reading);
   Outcome outcome;
+  outcome.subtree = recursive(reading);
   auto beneath = PathClass::general;
   for (auto const &entry : entries_) {
     if (!applies(entry, method, reading)) continue;
     auto const reached = reach(entry.pattern, reading.path, entry.exact);
     if (reached == Reach::whole && outcome.entry == nullptr) outcome.entry = &entry;
-    if (reached == Reach::ancestor && subtree && entry.in_recursive) {
+    if (outcome.subtree && reached == Reach::ancestor && entry.in_recursive) {
       beneath = std::max(beneath, entry.path_class);
     }
+    if (!outcome.subtree && outcome.entry != nullptr) break;
   }
   outcome.path_class = std::max(beneath, outcome.entry ? outcome.entry->path_class : PathClass::general);
   return outcome;
 }
 
 PathCatalogue::Classified PathCatalogue::described(Outcome const &outcome, Reading const &reading) const {
-  Classified said{outcome.path_class, outcome.entry != nullptr, std::nullopt};
+  Classified said{outcome.path_class, outcome.entry != nullptr, std::nullopt, std::nullopt};
+  if (outcome.subtree) said.recursive = recursive_key_;
   if (version_key_) {
     auto const is_key = [&](auto const &parameter) { return is_word(parameter.first, *version_key_); };
     auto const found = std::ranges::find_if(reading.query, is_key);
@@ -218,8 +213,10 @@ PathCatalogue::Classified PathCatalogue::classify(std::string_view method, Readi
     auto further = other->classify(method, reading);
     bool const known = said.known || further.known;
     auto const path_class = std::max(said.path_class, further.path_class);
+    auto recursive = said.recursive ? said.recursive : further.recursive;
     if (further.known && !said.known) said = std::move(further);
     said.known = known;
+    said.recursive = std::move(recursive);
     said.path_class = path_class;
   }
   return said;

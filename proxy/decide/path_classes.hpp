@@ -26,8 +26,9 @@ class PathCatalogue {
 
   struct Classified {
     PathClass path_class = PathClass::general;
-    bool known = false;                  // an entry is about it, below a version that exists
-    std::optional<std::string> version;  // the API's, where the path or the query says one
+    bool known = false;                    // an entry is about it, below a version that exists
+    std::optional<std::string> version;    // the API's, where the path or the query says one
+    std::optional<std::string> recursive;  // the parameter that makes it a read of the whole subtree
   };
   // One reading, matched without case and with everything beneath a classed path.
   Classified classify(std::string_view method, Reading const &reading) const;
@@ -36,6 +37,8 @@ class PathCatalogue {
   std::vector<std::string> const &hosts() const { return hosts_; }
   // What is redirected and guarded when the configuration names nothing else.
   std::vector<Endpoint> const &endpoints() const { return endpoints_; }
+  // The parameter that asks for a whole subtree, where there is one.
+  std::optional<std::string> const &recursive_key() const { return recursive_key_; }
 
  private:
   struct Entry {
@@ -51,6 +54,7 @@ class PathCatalogue {
   struct Outcome {
     PathClass path_class = PathClass::general;  // with what a recursive read returns
     Entry const *entry = nullptr;               // that decided
+    bool subtree = false;                       // a recursive read
   };
   Outcome look_up(std::string_view method, Reading const &reading) const;
   Classified described(Outcome const &outcome, Reading const &reading) const;
@@ -60,11 +64,14 @@ class PathCatalogue {
   std::vector<Entry> entries_;  // first match decides
   std::vector<std::string> hosts_;
   std::vector<Endpoint> endpoints_;
-  std::optional<std::string> recursive_key_;  // the parameter that asks for a whole subtree
+  std::optional<std::string> recursive_key_;
   std::optional<std::string> version_key_;  // the parameter that names the version, not the path's first `*`
   std::vector<std::string> versions_;       // patterns; empty: any
   std::vector<std::shared_ptr<PathCatalogue const>> others_;  // asked as well
 };
+
+// Is it the parameter that asks some service for all that is beneath a path?
+bool is_recursive_key(std::string_view key);
 
 // Whose service an address is, where that is the same on every host: those of ecs.yaml and wireserver.yaml.
 std::optional<Provider> provider_at(Address const &address);

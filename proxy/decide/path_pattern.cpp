@@ -55,6 +55,11 @@ Result<std::string> normalise_pattern(std::string_view pattern) {
   return normal;
 }
 
+std::string subtree_of(std::string_view path) {
+  if (path == "/") path = {};
+  return path.ends_with("/**") ? std::string(path) : std::string(path) + "/**";
+}
+
 std::string_view take_segment(std::string_view &rest) {
   rest.remove_prefix(std::min<std::size_t>(1, rest.size()));
   auto const end = std::min(rest.find('/'), rest.size());

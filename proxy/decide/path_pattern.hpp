@@ -24,6 +24,9 @@ bool path_matches(std::string_view pattern, std::string_view path, bool fold = f
 // One segment against one with `*`.
 bool segment_matches(std::string_view pattern, std::string_view segment, bool fold);
 
+// The pattern of a path, or of all that a pattern matches, and of everything beneath.
+std::string subtree_of(std::string_view path);
+
 // Takes the first segment off a canonical path's rest ("/a/b" becomes "/b"; "" and "/" have none).
 std::string_view take_segment(std::string_view &rest);
 

@@ -65,9 +65,9 @@ std::shared_ptr<Policy const> build(PolicyChoices const &choices, Mode mode) {
 }
 }  // namespace
 
-Service const &service_at(Policy const &policy, Endpoint const &endpoint) {
+Service const *service_at(Policy const &policy, Endpoint const &endpoint) {
   auto const found = std::ranges::find(policy.services, endpoint, &Service::endpoint);
-  return found == policy.services.end() ? policy.services.front() : *found;
+  return found == policy.services.end() ? nullptr : &*found;
 }
 
 PolicySet build_policies(PolicyChoices const &choices) {

@@ -46,7 +46,7 @@ struct Policy {
   std::vector<PolicyEntry> allow;
   std::vector<PolicyEntry> deny;
   EntryIndex allow_index, deny_index;  // of these
-  std::array<Verdict, 6> classes{};  // indexed by PathClass: of an endpoint that says nothing else
+  std::array<Verdict, 6> classes{};    // indexed by PathClass: of an endpoint that says nothing else
   Verdict unattributed = Verdict::alert;
   // IMDSv1 by path class: what a request without a session token gets on EC2.
   std::array<Verdict, 6> imdsv1{};
@@ -55,8 +55,8 @@ struct Policy {
   std::vector<Service> services;  // never empty: the endpoints in their order, or what the provider has
 };
 
-// The service of a guarded endpoint; the first one for any other.
-Service const &service_at(Policy const &policy, Endpoint const &endpoint);
+// The service of a guarded endpoint; nullptr for any other, such as one that a reload took out.
+Service const *service_at(Policy const &policy, Endpoint const &endpoint);
 
 constexpr std::size_t index(PathClass path_class) {
   return static_cast<std::size_t>(path_class);

@@ -1,4 +1,5 @@
-// One entry of `allow` or `deny`, and whether it is about what is asked for. Who asks is SocketHolder's business.
+// One entry of `allow` or `deny`, and whether it is about what is asked for. Who asks is SocketHolder's
+// business.
 #pragma once
 
 #include <chrono>
@@ -8,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "decide/readings.hpp"
 #include "model/address.hpp"
 #include "model/decision.hpp"
 #include "model/place.hpp"
@@ -27,8 +29,6 @@ struct QueryCondition {
 struct EntryEndpoint {
   Address address;
   std::optional<std::uint16_t> port;  // nullopt: every port of it
-  // Does a client's destination, as Endpoint::to_string() writes it, belong to it?
-  bool covers(std::string_view endpoint) const;
   bool covers(Endpoint const &endpoint) const;
   std::string to_string() const;  // the address, with its port if it has one
 };
@@ -51,12 +51,24 @@ struct PolicyEntry {
   Place place;          // in the file it was read from
 };
 
+// What is asked, as the entries look at it. Refers to the access, which outlives it.
+struct AccessReadings {
+  explicit AccessReadings(AccessRequest const &asked)
+      : access(asked), readings(imdsgate::readings(split_target(asked.request.target))) {}
+  AccessRequest const &access;
+  std::vector<Reading> readings;  // of the target, the plain one first
+};
+
 // Is the entry about this request? Methods, paths, query conditions, endpoint and time. For `allow` exactly
-// as written, and in every reading of the query. For `deny` as the service may read them: Azure's takes paths
-// and parameters in any case, and a denial must not be a matter of spelling.
+// as written, and in every reading of the query. For `deny` as any service may read them, in one reading of
+// path and query together: Azure's takes paths and parameters in any case, whose service it is may not be
+// known, and a denial must not be a matter of spelling.
 //
-// A query condition of an allow entry holds when the key is there and every one of its values fits, spellings
-// of the key in other cases counted in; of a deny entry, when one value fits.
-bool concerns(PolicyEntry const &entry, AccessRequest const &access, EntryKind kind);
+// A read of everything beneath a path (MetadataRequest::recursive) is not a read of the path: an allow entry
+// gives it with the whole subtree, or with a query condition that names the parameter.
+//
+// A query condition of an allow entry holds when the key is there and every one of its values fits, what a
+// service may take for the key (is_word) counted in; of a deny entry, when one value fits.
+bool concerns(PolicyEntry const &entry, AccessReadings const &asked, EntryKind kind);
 
 }  // namespace imdsgate

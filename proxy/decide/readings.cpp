@@ -156,7 +156,7 @@ std::vector<Reading> readings(Target const &target) {
     for (auto &reading : readings({beneath_authority(target.path), target.query}))
       all.push_back(std::move(reading));
   }
-  if (!ambiguous_path(target.path)) return all;
+  if (size(target) > kLongestRead || !ambiguous_path(target.path)) return all;
   auto const queries = all;
   for (auto const &[unused, query] : queries) {
     std::string path(target.path);

@@ -33,7 +33,15 @@ struct Reading {
   QueryParameters query;
 };
 
-// Every reading, the plain one first. One alone when neither path nor query can be read otherwise.
+// An ambiguous path that is, with its query, longer than any service has is not worth its readings, so that
+// nobody can make the loop work through them.
+constexpr std::size_t kLongestRead = 2048;
+inline std::size_t size(Target const &target) {
+  return target.path.size() + target.query.size();
+}
+
+// Every reading, the plain one first. One alone when neither path nor query can be read otherwise; of a path
+// that is too long, those of the query.
 std::vector<Reading> readings(Target const &target);
 
 }  // namespace imdsgate

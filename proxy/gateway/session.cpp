@@ -130,6 +130,7 @@ asio::awaitable<Session::Next> Session::decide_and_act(RequestParser &parser, Ga
   RequestEvent event = gateway_.new_event(flow_, snapshot.mode);
   event.raw = parser.raw();
   event.request = std::move(request.value());
+  event.flow.original = event.request->endpoint;  // on AF_UNIX the first of a policy that may have been reloaded
   if (who) {
     event.attribution = std::move(who.value());
   } else {
@@ -159,7 +160,7 @@ asio::awaitable<Session::Next> Session::decide_and_act(RequestParser &parser, Ga
 }
 
 Decision Session::decide_on(Policy const &policy, RequestEvent const &event) {
-  std::string const endpoint = flow_.original.to_string();
+  std::string const endpoint = event.request->endpoint.to_string();
   AccessRequest access{*event.request, event.attribution ? &*event.attribution : nullptr, event.unattributed, endpoint,
                        event.time};
   auto &execs = gateway_.parts().execs;
@@ -192,7 +193,7 @@ asio::awaitable<Session::Next> Session::forward_request(RequestParser &parser, R
   auto const &method = event.request->method;
   bool const may_share = parser.is_done() && (method == "GET" || method == "HEAD" || event.request->token_request);
   auto const reader = gateway_.history().reader_for(policy, event);
-  ForwardOptions const options{flow_.original, gateway_.idle_timeout(),
+  ForwardOptions const options{event.request->endpoint, gateway_.idle_timeout(),
                                response_timeout(*event.request, gateway_.idle_timeout()), may_share,
                                reader.get()};
   auto const &alive = gateway_.parts().client_alive;
@@ -247,7 +248,9 @@ asio::awaitable<Session::Next> Session::refuse(RequestParser &parser, Reason rea
 
 asio::awaitable<void> Session::answer(RequestEvent const &event, std::string_view reason, std::string const &method) {
   LocalReply reply;
-  reply.provider = service_at(*gateway_.snapshot().policy, flow_.original).provider;
+  auto const policy = gateway_.snapshot().policy;
+  auto const *service = service_at(*policy, event.flow.original);
+  reply.provider = service ? service->provider : policy->provider;
   reply.status = event.status;
   reply.reason = reason;
   std::string const alert = event.decision.verdict == Verdict::allow ? "" : alert_id(event.id);

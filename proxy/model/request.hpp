@@ -49,7 +49,9 @@ struct MetadataRequest {
   Endpoint endpoint;       // which one was dialled
   Provider provider = Provider::ec2;
   PathClass path_class = PathClass::general;
-  bool path_known = true;                   // an entry of the catalogue is about it
+  bool path_known = true;  // an entry of the catalogue is about it
+  std::optional<std::string>
+      recursive;  // the parameter that asks for all beneath the path; nullopt: it does not
   std::optional<std::string> api_version;   // as it stands in the path or, on Azure, in the query
   std::optional<ImdsVersion> imds_version;  // EC2 only: v2 with a session token or on the token PUT
   bool ambiguous = false;  // percent-encoding, dot segments, `;`, backslash, control or non-ASCII bytes in

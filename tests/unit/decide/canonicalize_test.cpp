@@ -100,6 +100,17 @@ TEST(Canonicalize, KeepsTheRequestsParts) {
                                                   Pair{"c", ""}, Pair{"a", "%zz"}));
 }
 
+// A connection may be older than the policy: what it dialled is guarded no more, and no other service answers
+// for it.
+TEST(Canonicalize, RefusesWhatIsNotGuarded) {
+  auto const &policy = policy_for(Provider::ec2);
+  auto const &guarded = policy.endpoints.front();
+  EXPECT_EQ(canonicalize(policy, get("/latest"), guarded)->endpoint, guarded);
+  for (Endpoint const other :
+       {Endpoint{guarded.address, 8080}, Endpoint{Address::from_v4({169, 254, 170, 2}), 80}})
+    EXPECT_EQ(outcome(canonicalize(policy, get("/latest"), other)), "not_guarded") << other.to_string();
+}
+
 TEST(Canonicalize, DoesNotWorkThroughWhatIsTooLong) {
   auto const request = canonicalize(policy_for(Provider::ec2), get("/" + std::string(8000, ';')));
   ASSERT_TRUE(request);

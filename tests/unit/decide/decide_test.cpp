@@ -85,6 +85,12 @@ TEST(Decide, TakesAnAttributionWithoutHoldersForNobody) {
             "block/block [unattributed class_default]");
 }
 
+TEST(Decide, BlocksWhatIsNotGuarded) {
+  Case asked("agent", "GET", "/latest", "v2");
+  asked.request.endpoint.port = 8080;
+  EXPECT_EQ(told(in_enforce(asked, {"norules"}), Mode::enforce), "block/block [not_guarded]");
+}
+
 TEST(Decide, EndsAGrantAtItsTime) {
   Case const asked("agent", "PUT", "/latest/api/token", "v2");
   auto choices = choices_of({"allow:agent"});
@@ -95,18 +101,31 @@ TEST(Decide, EndsAGrantAtItsTime) {
   }
 }
 
-// Azure takes paths in any case, so a denial does, too; a grant stays as it is written.
-TEST(Decide, DeniesAzuresPathsInAnyCase) {
+// A denial takes paths in any case, whoever's service it is; a grant stays as it is written.
+TEST(Decide, DeniesPathsInAnyCase) {
   PolicyChoices choices;
-  choices.provider = Provider::azure;
+  choices.provider = Provider::ec2;
   choices.deny = {entry("no-identity", "", {"GET"}, {"/metadata/identity/**"})};
   choices.allow = {entry("attested", "", {}, {"/metadata/attested/document"})};
-  auto const policies = build_policies(choices);
-  Case asked("stranger", "GET", "/x", "-");
-  asked.request = canonicalize(*policies.enforce, get("/METADATA/Identity/info")).value();
-  EXPECT_EQ(told(asked.decided(*policies.enforce), Mode::enforce), "block/block [no-identity]");
-  asked.request = canonicalize(*policies.enforce, get("/Metadata/attested/document")).value();
-  EXPECT_EQ(told(asked.decided(*policies.enforce), Mode::enforce), "block/block [class_default]");
+  for (bool const known : {false, true}) {
+    choices.provider_known = known;
+    if (known) choices.provider = Provider::azure;
+    auto const policies = build_policies(choices);
+    Case asked("stranger", "GET", "/x", "-");
+    asked.request = canonicalize(*policies.enforce, get("/METADATA/Identity/info")).value();
+    EXPECT_EQ(asked.decided(*policies.enforce).findings.front().name, "no-identity") << known;
+    asked.request = canonicalize(*policies.enforce, get("/Metadata/attested/document")).value();
+    EXPECT_EQ(asked.decided(*policies.enforce).findings.front().name, "class_default") << known;
+  }
+}
+
+// The index is asked with every reading, too.
+TEST(Decide, DeniesEveryReadingOfAnAmbiguousPath) {
+  for (auto const *target : {"/latest/%75ser-data", "/x/..%2flatest/user-data"}) {
+    auto const decision = in_enforce({"agent", "GET", target, "v2"}, {"norules", "deny:userdata"});
+    EXPECT_EQ(told(decision, Mode::enforce), "block/block [ambiguous_target deny-userdata]") << target;
+    EXPECT_EQ(decision.block_status, 400);
+  }
 }
 
 TEST(Enforce, IsTheOnlyDifferenceBetweenTheModes) {

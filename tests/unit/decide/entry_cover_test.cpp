@@ -64,6 +64,7 @@ TEST(EntryCovers, WhatTheOtherIsAbout) {
   auto const narrow_query = [](PolicyEntry &e) { e.query = {{"r", {"ab", "ac"}}, {"s", {"x"}}}; };
   auto const other_query = [](PolicyEntry &e) { e.query = {{"r", {"ab", "b"}}}; };
   auto const no_query = [](PolicyEntry &e) { e.query = {{"r", {}}}; };
+  auto const recursive = [](PolicyEntry &e) { e.query = {{"recursive", {"true"}}}; };
   auto const address = [](PolicyEntry &e) { e.endpoints = {{Address::from_v4({1, 2, 3, 4}), std::nullopt}}; };
   auto const endpoint = [](PolicyEntry &e) { e.endpoints = {{Address::from_v4({1, 2, 3, 4}), 80}}; };
   std::vector<Named> const cases = {
@@ -96,12 +97,17 @@ TEST(EntryCovers, WhatTheOtherIsAbout) {
       {"a wider query", changed(agent, query), changed(agent, narrow_query), true},
       {"an overlapping query", changed(agent, query), changed(agent, other_query), false},
       {"no such key", changed(agent, no_query), changed(agent, query), false},
+      {"all beneath by the path alone", agent, changed(agent, recursive), false},
+      {"all beneath by the paths beneath", entry("", kAgent, {}, {"/a/**"}), changed(agent, recursive), true},
+      {"all beneath by the same parameter", changed(agent, recursive), changed(agent, recursive), true},
       {"every port", changed(agent, address), changed(agent, endpoint), true},
       {"one port", changed(agent, endpoint), changed(agent, address), false},
   };
   for (auto const &[what, wide, narrow, expected] : cases)
     EXPECT_EQ(covers(wide, EntryKind::allow, narrow), expected) << what;
   EXPECT_TRUE(covers(agent, EntryKind::deny, changed(agent, v1))) << "a denial is for both versions";
+  EXPECT_TRUE(covers(agent, EntryKind::deny, changed(agent, recursive)))
+      << "a denial is for what is beneath, too";
 }
 
 }  // namespace

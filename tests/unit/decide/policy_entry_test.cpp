@@ -30,35 +30,52 @@ std::vector<QueryCondition> conditions(std::string const &text) {
 }
 
 bool about(PolicyEntry const &entry, std::string const &target, EntryKind kind,
-           std::string_view endpoint = "169.254.169.254:80", Provider provider = Provider::azure) {
+           Provider provider = Provider::azure) {
   auto const request = canonicalize(policy_for(provider), get(target));
   if (!request) return ADD_FAILURE() << target, false;
-  return concerns(entry, {request.value(), nullptr, std::nullopt, endpoint, {}}, kind);
+  AccessRequest const access{*request, nullptr, std::nullopt, "", {}};
+  return concerns(entry, AccessReadings(access), kind);
+}
+
+std::string told(PolicyEntry const &entry, std::string const &target, Provider provider) {
+  auto const word = [&](EntryKind kind) { return about(entry, target, kind, provider) ? "yes" : "no"; };
+  return std::string(word(EntryKind::allow)) + ' ' + word(EntryKind::deny);
 }
 
 TEST(PolicyEntries, HoldTheirQueryConditionsAsTheTableSays) {
-  auto const word = [](bool holds) { return holds ? "yes" : "no"; };
   for (auto const &row : table("query_conditions.txt")) {
     PolicyEntry entry;
     entry.query = conditions(row.given.at(0));
-    EXPECT_EQ(std::string(word(about(entry, row.given.at(1), EntryKind::allow))) + ' ' +
-                  word(about(entry, row.given.at(1), EntryKind::deny)),
-              row.result)
+    EXPECT_EQ(told(entry, row.given.at(1), Provider::azure), row.result) << row.text;
+  }
+}
+
+TEST(PolicyEntries, HoldTheirPathsAsTheTableSays) {
+  for (auto const &row : table("entry_paths.txt")) {
+    PolicyEntry entry;
+    entry.paths = split(row.given.at(1), '|');
+    if (row.given.at(2) != "-") entry.query = conditions(row.given.at(2));
+    EXPECT_EQ(told(entry, unescaped(row.given.at(3)), provider_named(row.given.at(0)).value()), row.result)
         << row.text;
   }
 }
 
 TEST(PolicyEntries, AreForTheirEndpointsOnly) {
+  auto request = canonicalize(policy_for(Provider::ec2), get("/x")).value();
+  AccessRequest const access{request, nullptr, std::nullopt, "", {}};
   PolicyEntry entry;
-  auto const at = [&](char const *endpoint) { return about(entry, "/x", EntryKind::allow, endpoint); };
-  EXPECT_TRUE(at("169.254.170.2:80"));
+  auto const at = [&](char const *address, std::uint16_t port = 80) {
+    request.endpoint = {Address::parse(address).value(), port};
+    return concerns(entry, AccessReadings(access), EntryKind::allow);
+  };
+  EXPECT_TRUE(at("169.254.170.2"));
   entry.endpoints = {{Address::parse("169.254.170.2").value(), std::nullopt},
                      {Address::parse("fd00:ec2::23").value(), 80}};
-  EXPECT_TRUE(at("169.254.170.2:80"));
-  EXPECT_TRUE(at("169.254.170.2:8080"));
-  EXPECT_TRUE(at("[fd00:ec2::23]:80"));
-  for (auto const *other :
-       {"[fd00:ec2::23]:8080", "169.254.170.23:80", "169.254.169.254:80", "[fd00:ec2::2]:80"})
+  EXPECT_TRUE(at("169.254.170.2"));
+  EXPECT_TRUE(at("169.254.170.2", 8080));
+  EXPECT_TRUE(at("fd00:ec2::23"));
+  EXPECT_FALSE(at("fd00:ec2::23", 8080));
+  for (auto const *other : {"169.254.170.23", "169.254.169.254", "fd00:ec2::2"})
     EXPECT_FALSE(at(other)) << other;
 }
 

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "decide/decide.hpp"
 #include "decide/grant_scope.hpp"
 #include "decide/path_classes.hpp"
 
@@ -101,11 +102,34 @@ TEST(Profiles, GiveCredentialsToThoseThatNeedThem) {
         request.method = "GET";
         request.target = request.path = path;
         request.provider = provider;
-        return concerns(open, {request, nullptr, std::nullopt, "", {}}, EntryKind::allow);
+        AccessRequest const access{request, nullptr, std::nullopt, "", {}};
+        return concerns(open, AccessReadings(access), EntryKind::allow);
       };
       if (std::ranges::any_of(entries, reaches)) have.push_back(name);
     }
     EXPECT_EQ(have, may) << target;
+  }
+}
+
+// A path without a wildcard is one that some cloud has: a typing mistake would be one that none has.
+TEST(Profiles, NamePathsThatTheCatalogueKnows) {
+  PolicyChoices choices;
+  choices.provider_known = false;
+  auto const policy = build_policies(choices).enforce;
+  for (auto const &name : profile_names()) {
+    for (auto const &entry : profile_entries({name, {{"unit", "app.service"}}})) {
+      for (auto const &path : entry.paths) {
+        if (path.find('*') != std::string::npos) continue;
+        auto target = path;
+        for (auto const &[key, values] : entry.query)
+          target += (target == path ? '?' : '&') + key + '=' + values.front();
+        for (auto const &method : entry.methods) {
+          auto const request = canonicalize(*policy, {method, target, 11, {{"Host", "169.254.169.254"}}, {}});
+          ASSERT_TRUE(request) << entry.name << ' ' << target;
+          EXPECT_TRUE(request->path_known) << entry.name << ' ' << target;
+        }
+      }
+    }
   }
 }
 

@@ -89,6 +89,16 @@ class SessionTest : public testing::Test {
     gateway_->pool().close_idle();
   }
 
+  // A connection as if redirected from there.
+  void serve_tcp(int fd, Endpoint const &original) {
+    Flow flow;
+    flow.original = original;
+    StreamSocket socket(loop_, StreamSocket::protocol_type(AF_UNIX, 0), fd);
+    boost::asio::co_spawn(
+        loop_, imdsgate::serve(*gateway_, Connection(std::move(socket)), flow, *admission_.enter()),
+        boost::asio::detached);
+  }
+
   // Runs on the loop, and waits for it.
   void on_loop(std::function<void()> change) {
     std::promise<void> done;
@@ -116,6 +126,7 @@ class SessionTest : public testing::Test {
   Settings settings_;
   std::optional<FakeAttributor> attributor_;
   std::optional<Gateway> gateway_;
+  Admission admission_{{8, 8}};  // for what does not come through the listener
 };
 
 TEST_F(SessionTest, AuditForwardsWhatTheRuleWouldBlock) {
@@ -237,6 +248,46 @@ TEST_F(SessionTest, TheNextRequestIsDecidedInTheNewMode) {
   ASSERT_EQ(sink_.requests.size(), 2u);
   EXPECT_EQ(sink_.requests[0].mode, Mode::audit);
   EXPECT_EQ(sink_.requests[1].mode, Mode::enforce);
+}
+
+// A reload may take out what an open connection dialled.
+TEST_F(SessionTest, WhatIsGuardedNoMoreIsRefused) {
+  for (auto const mode : {Mode::audit, Mode::enforce}) {
+    sink_.requests.clear();
+    Upstream upstream(answering(1));
+    int ends[2];
+    ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+    serve(upstream, mode, {named("stranger")}, [&] {
+      Peer peer(ends[0]);
+      on_loop([&] { serve_tcp(ends[1], upstream.endpoint()); });
+      peer.send(get("/latest/1"));
+      EXPECT_EQ(read_answer(peer).second, "/latest/1");
+      on_loop([&] { gateway_->reload(settings_, build_policies({})); });
+      peer.send(get("/latest/2"));
+      EXPECT_EQ(peer.read_to_end(), "");
+    });
+    ASSERT_EQ(sink_.requests.size(), 2u);
+    EXPECT_EQ(sink_.requests[1].failure, Reason::not_guarded);
+    EXPECT_EQ(sink_.requests[1].action, Action::block);
+    loop_.restart();
+  }
+}
+
+// On the UNIX socket the first endpoint answers: the one that there is when the request is decided on.
+TEST_F(SessionTest, AReloadMovesTheUnixSocketToItsFirstEndpoint) {
+  Upstream before(answering(1)), after(answering(1));
+  serve(before, Mode::enforce, {named("stranger")}, [&] {
+    auto peer = Peer::connect_unix(path_);
+    peer.send(get("/latest/1"));
+    EXPECT_EQ(read_answer(peer).second, "/latest/1");
+    PolicyChoices choices;
+    choices.endpoints = {after.endpoint()};
+    on_loop([&] { gateway_->reload(settings_, build_policies(choices)); });
+    peer.send(get("/latest/2"));
+    EXPECT_EQ(read_answer(peer).second, "/latest/2");
+  });
+  ASSERT_EQ(sink_.requests.size(), 2u);
+  EXPECT_EQ(sink_.requests[1].flow.original, after.endpoint());
 }
 
 TEST_F(SessionTest, WhatIsNoRequestIsRefusedInBothModes) {
