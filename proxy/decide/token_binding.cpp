@@ -42,7 +42,9 @@ bool shares(TokenBinding const &binding, Lineage const &user, Lineage const &min
 TokenUse use_by(TokenBinding const &binding, Lineage const &user, std::vector<LineagePtr> const &minters) {
   auto const scope = scope_of(binding.scope, user.process);
   for (auto const &minter : minters) {
-    if (scope_of(binding.scope, minter->process) == scope) return {TokenUse::Kind::own, nullptr};
+    // The process it was given to keeps it wherever it was moved, or when its cgroup cannot be read any more.
+    bool const itself = !user.process.entity_id.empty() && minter->process.entity_id == user.process.entity_id;
+    if (itself || scope_of(binding.scope, minter->process) == scope) return {TokenUse::Kind::own, nullptr};
   }
   for (auto const &minter : minters) {
     if (shares(binding, user, *minter)) return {TokenUse::Kind::shared, minter};

@@ -9,7 +9,8 @@ enum class Which { outermost, innermost };
 
 std::string scope(Process const &process, Which which) {
   std::string const &path = process.cgroup;
-  if (path.size() <= 1) return "user:" + std::to_string(process.effective_uid);
+  if (path.empty()) return "process:" + process.entity_id;
+  if (path == "/") return "user:" + std::to_string(process.effective_uid);
   std::size_t end = 0;  // of the last element that is one
   for (std::size_t from = 1; from < path.size();) {
     auto const to = std::min(path.find('/', from), path.size());

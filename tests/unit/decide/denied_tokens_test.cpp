@@ -36,6 +36,13 @@ TEST(DeniedTokens, HoldForTheProcessAndForAWhileForItsUnit) {
   EXPECT_FALSE(tokens.find(sdk, kNow + DeniedTokens::kProcessFor));
 }
 
+TEST(DeniedTokens, HoldForNoOtherProcessWhereTheCgroupIsNotKnown) {
+  DeniedTokens tokens;
+  tokens.deny(asks("a", ""), kNow);
+  EXPECT_TRUE(tokens.find(asks("a", ""), kNow));
+  EXPECT_FALSE(tokens.find(asks("b", ""), kNow));
+}
+
 TEST(DeniedTokens, NameTheHolderThatWasDenied) {
   DeniedTokens tokens;
   auto both = asks("a", "/system.slice/a.service");
@@ -84,6 +91,7 @@ TEST(UnitScope, IsTheInnermostUnitOrContainer) {
     process.cgroup = std::move(cgroup);
     process.container_id = std::move(container);
     process.effective_uid = 1001;
+    process.entity_id = "e-1";
     return unit_scope(process);
   };
   EXPECT_EQ(scope("/system.slice/web.service"), "/system.slice/web.service");
@@ -96,7 +104,7 @@ TEST(UnitScope, IsTheInnermostUnitOrContainer) {
   EXPECT_EQ(scope("/system.slice/docker-c0ffee.scope/x", "c0ffee"), "/system.slice/docker-c0ffee.scope");
   EXPECT_EQ(scope("/lab/client"), "/lab/client");
   EXPECT_EQ(scope("/"), "user:1001");
-  EXPECT_EQ(scope(""), "user:1001");
+  EXPECT_EQ(scope(""), "process:e-1") << "that nobody knows its cgroup makes no two processes one unit";
 }
 
 }  // namespace
