@@ -14,7 +14,7 @@ void TokenReader::begin(int status) {
 }
 
 void TokenReader::field(std::string_view name, std::string_view value) {
-  if (ci_is_equal(name, "Content-Encoding")) wanted_ = false;
+  if (is_packed(name, value)) wanted_ = false;
   if (!ci_is_equal(name, "X-Aws-Ec2-Metadata-Token-Ttl-Seconds")) return;
   unsigned seconds = 0;
   auto const [end, error] = std::from_chars(value.data(), value.data() + value.size(), seconds);

@@ -66,6 +66,11 @@ Text service_account_of(MetadataRequest const &request) {
 }
 }  // namespace
 
+bool is_packed(std::string_view name, std::string_view value) {
+  using boost::urls::grammar::ci_is_equal;
+  return ci_is_equal(name, "Content-Encoding") && !ci_is_equal(value, "identity");
+}
+
 bool CredentialMembers::open() {
   ++depth_;
   return forget();
@@ -121,8 +126,7 @@ void CredentialReader::begin(int status) {
 }
 
 void CredentialReader::field(std::string_view name, std::string_view value) {
-  using boost::urls::grammar::ci_is_equal;
-  if (ci_is_equal(name, "Content-Encoding") && !ci_is_equal(value, "identity")) readable_ = false;
+  if (is_packed(name, value)) readable_ = false;
 }
 
 void CredentialReader::sent() {

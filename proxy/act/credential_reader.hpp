@@ -15,6 +15,9 @@
 
 namespace imdsgate {
 
+// A field that says that a body is not written as it reads: a Content-Encoding, but for `identity`.
+bool is_packed(std::string_view name, std::string_view value);
+
 // The members of a JSON document's outermost object that name a credential. Boost.JSON's handler: its functions
 // are called by the parser, in the document's order.
 class CredentialMembers {
