@@ -51,6 +51,7 @@ def test_who_reads_the_files_it_is_given_and_the_rotated_ones(ec2, tmp_path):
     copy.write_text(ec2.events_path.read_text() + "no event, but it says ASIAIOSFODNN7EXAMPLE\n")
     found = lab.run(BINARY, "who", KEY, copy)
     assert found.returncode == 0 and "process=curl" in found.stdout
+    assert found.stderr == f"imdsgate: {copy}: 1 line is no event and could not be searched\n"
     rotated = ec2.events_path.with_name("events.1.ndjson")
     rotated.write_text(copy.read_text().replace(KEY, "ASIAROTATEDEXAMPLE00"))
     try:
@@ -61,12 +62,27 @@ def test_who_reads_the_files_it_is_given_and_the_rotated_ones(ec2, tmp_path):
     assert missing.returncode == 1 and "none.ndjson" in missing.stderr
 
 
+def test_who_says_what_it_could_not_read(ec2, tmp_path):
+    """A line that was cut off may be the one; an empty key is in no event."""
+    torn = tmp_path / "torn.ndjson"
+    torn.write_text('{"@timestamp": "2026-11-24T12:00:00.000Z", "imdsgate": {"credential": {"access_k\n[1]\n\n{}\n')
+    found = ec2.lab.run(BINARY, "who", KEY, torn)
+    assert (found.returncode, found.stdout) == (1, "")
+    assert found.stderr == f"imdsgate: {torn}: 2 lines are no event and could not be searched\n"
+    for nothing in (("", torn), ("", "--json", torn), ("",)):
+        refused = ec2.lab.run(BINARY, "who", *nothing)
+        assert (refused.returncode, refused.stdout) == (2, "") and "empty key" in refused.stderr, refused.stderr
+
+
 def test_what_a_terminal_would_act_on_is_escaped(ec2, tmp_path):
-    event = {"@timestamp": "2026-11-24T12:00:00.000Z", "event": {"id": "1"}, "process": {"name": "a b\u202e\x1b[2J", "pid": 7},
+    event = {"@timestamp": "\x1b[2J\u202e", "event": {"id": "1"}, "process": {"name": "a b\u202e\x1b[2J", "pid": 7},
              "imdsgate": {"credential": {"access_key_id": KEY}}}
-    (tmp_path / "odd.ndjson").write_text(json.dumps(event) + "\n")
-    found = ec2.lab.run(BINARY, "who", KEY, tmp_path / "odd.ndjson")
-    assert found.stdout == '2026-11-24T12:00:00.000Z  process="a b\\u202e\\u001b[2J"  pid=7\n'
+    odd = tmp_path / "odd.ndjson"
+    odd.write_text(json.dumps(event, ensure_ascii=False).replace(", ", ",\t") + "\r\n")
+    found = ec2.lab.run(BINARY, "who", KEY, odd)
+    assert found.stdout == '\\u001b[2J\\u202e  process="a b\\u202e\\u001b[2J"  pid=7\n'
+    whole = ec2.lab.run(BINARY, "who", "--json", KEY, odd).stdout
+    assert json.loads(whole) == event and whole.isascii() and whole.strip().isprintable()
 
 
 def test_no_secret_goes_with_it(ec2):
