@@ -4,7 +4,9 @@
 #include <array>
 #include <string_view>
 
+#include "decide/ascii_case.hpp"
 #include "decide/event_of.hpp"
+#include "rules/pattern_set.hpp"
 
 namespace imdsgate {
 namespace {
@@ -14,12 +16,38 @@ eql::Demand const *demanded(eql::Query const &when, std::string_view field) {
   return at == when.demands.end() ? nullptr : &*at;
 }
 
-// A pattern of wildcards alone is no demand.
+// As the condition itself would match it, letters' case and all.
+eql::PatternSet allowed(eql::Demand const &demand, eql::Demand::Text const &any) {
+  eql::PatternSet set(demand.folded ? eql::Case::folded : eql::Case::sensitive);
+  if (any.pattern) {
+    set.add_pattern(any.text);
+  } else {
+    set.add_text(any.text);
+  }
+  return set;
+}
+
+// Values that nothing has, in the forms that the field's have: a pattern that fits one fits whatever there
+// is.
+std::vector<std::string> strangers_to(std::string_view field) {
+  std::string const nothing(24, '\x7f');
+  if (field == "imdsgate.unit") return {nothing + ".service", nothing + ".scope"};
+  if (field != "process.executable") return {nothing};
+  std::vector<std::string> paths = {""};
+  for (int depth = 0; depth < 6; ++depth) paths.push_back(paths.back() + '/' + nothing);
+  paths.erase(paths.begin());
+  return paths;
+}
+
 bool narrows(eql::Query const &when, std::string_view field) {
   auto const *demand = demanded(when, field);
-  return demand != nullptr && std::ranges::none_of(demand->any_of, [](eql::Demand::Text const &any) {
-           return any.pattern && any.text.find_first_not_of("*?") == std::string::npos;
-         });
+  if (demand == nullptr) return false;
+  auto const strangers = strangers_to(field);
+  return std::ranges::none_of(demand->any_of, [&](eql::Demand::Text const &any) {
+    if (!any.pattern) return false;
+    auto const pattern = allowed(*demand, any);
+    return std::ranges::any_of(strangers, [&](auto const &value) { return pattern.matches(value); });
+  });
 }
 
 bool has_place(eql::Query const &when) {
@@ -35,15 +63,42 @@ constexpr std::string_view kInterpreters[] = {
     "ash",    "awk",     "bash", "bun",   "busybox", "csh",   "dash", "deno", "env",    "fish",
     "gawk",   "guile",   "java", "jruby", "jshell",  "julia", "ksh",  "lua",  "luajit", "mawk",
     "mksh",   "mono",    "nawk", "node",  "nodejs",  "perl",  "php",  "pwsh", "pypy",   "pypy3",
-    "python", "rscript", "ruby", "sh",    "tclsh",   "tcsh",  "zsh"};
+    "python", "Rscript", "ruby", "sh",    "tclsh",   "tcsh",  "zsh"};
 
-bool is_interpreter(std::string_view path) {
-  auto name = path.substr(path.rfind('/') + 1);
-  while (!name.empty() &&
-         (name.back() == '*' || name.back() == '.' || (name.back() >= '0' && name.back() <= '9'))) {
-    name.remove_suffix(1);
-  }
-  return std::ranges::find(kInterpreters, name) != std::end(kInterpreters);
+std::string_view last_segment(std::string_view path) {
+  return path.substr(path.rfind('/') + 1);
+}
+
+// The name without its version, or without what a pattern leaves open of it.
+std::string_view without_version(std::string_view name) {
+  return name.substr(0, name.find_last_not_of("*?.0123456789") + 1);
+}
+
+// A pattern is one when it fits an interpreter where distributions have them, or wherever its last segment
+// says.
+bool is_interpreter(eql::Demand const &demand, eql::Demand::Text const &any) {
+  auto const name = last_segment(any.text);
+  auto const stem = without_version(name);
+  auto const called = [&](std::string_view interpreter) {
+    return demand.folded ? equal_folded(stem, interpreter) : stem == interpreter;
+  };
+  if (std::ranges::any_of(kInterpreters, called)) return true;
+  if (!any.pattern) return false;
+  auto const path = allowed(demand, any), last = allowed(demand, {std::string(name), true});
+  return std::ranges::any_of(kInterpreters, [&](std::string_view interpreter) {
+    for (auto const *version : {"", "3", "3.11"}) {
+      auto const versioned = std::string(interpreter) + version;
+      if (!stem.empty() && last.matches(versioned)) return true;
+      for (auto const *directory : {"/bin/", "/usr/bin/", "/usr/local/bin/"}) {
+        if (path.matches(directory + versioned)) return true;
+      }
+    }
+    return false;
+  });
+}
+
+std::string every_script(std::string const &executable) {
+  return executable + " runs what it is given: every script";
 }
 
 std::string listed(eql::Demand const &demand) {
@@ -91,8 +146,8 @@ std::vector<GrantFault> faults_of(eql::Query const &when) {
 }
 
 std::optional<std::string> every_script_of(std::string const &executable) {
-  if (!is_interpreter(executable)) return std::nullopt;
-  return executable + " runs what it is given: every script";
+  if (!is_interpreter({}, {executable})) return std::nullopt;
+  return every_script(executable);
 }
 
 std::vector<std::string> others_who_get(eql::Query const &when, LoginUsers const &logins) {
@@ -101,17 +156,17 @@ std::vector<std::string> others_who_get(eql::Query const &when, LoginUsers const
   auto const *executable = demanded(when, "process.executable");
   if (executable != nullptr) {
     for (auto const &any : executable->any_of) {
-      auto const every_script = every_script_of(any.text);
-      if (!every_script) continue;
-      others.push_back(*every_script + " of " + whose(when) + " gets this grant; add " + std::string(kUnit) +
-                       ", and only that service does");
+      if (!is_interpreter(*executable, any)) continue;
+      others.push_back(every_script(any.text) + " of " + whose(when) + " gets this grant; add " +
+                       std::string(kUnit) + ", and only that service does");
     }
   }
   for (auto const &[uid, user] : logins) {
     auto const is = [&](char const *field, std::string const &value) {
       auto const *demand = demanded(when, field);
-      return demand != nullptr &&
-             std::ranges::find(demand->any_of, value, &eql::Demand::Text::text) != demand->any_of.end();
+      return demand != nullptr && std::ranges::any_of(demand->any_of, [&](auto const &any) {
+               return allowed(*demand, any).matches(value);
+             });
     };
     if (uid == "0" || !(is("user.id", uid) || is("user.name", user.name))) continue;
     others.push_back(

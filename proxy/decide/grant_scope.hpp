@@ -16,7 +16,8 @@ struct GrantFault {
 };
 
 // What makes it no grant at all, or one for anybody: a field that is never proven, no program, no user. A
-// unit or a container narrows both: only root puts a process there.
+// unit or a container narrows both: only root puts a process there. A pattern that fits any name there is
+// (`*`, `/*`, `*.service`) narrows nothing.
 std::vector<GrantFault> faults_of(eql::Query const &when);
 
 // An interpreter runs what it is given, so naming one names nobody: the beginning of a sentence that says so.
@@ -27,7 +28,7 @@ struct LoginUser {
   std::string name;
   std::string shell;
 };
-using LoginUsers = std::map<std::string, LoginUser>;  // by uid; those a person can log in as
+using LoginUsers = std::multimap<std::string, LoginUser>;  // by uid; those a person can log in as
 
 // Who gets it besides the program that is meant: whoever has the same interpreter run something, and whoever
 // logs in as the same user. Root is not among them: he needs no grant. Sentences; empty where a unit or a

@@ -13,7 +13,14 @@ CheckReport check_configuration(std::filesystem::path const &file, bool named,
   for (auto const &problem : configuration.problems) report.problems += problem.to_string() + '\n';
   if (configuration.ok()) {
     auto const now = std::chrono::system_clock::now();
-    for (auto const &problem : review(configuration, file.string(), login_users(passwd), now)) {
+    auto const logins = login_users(passwd);
+    if (!logins) {
+      Problem const unknown{
+          file.string(), 0, 0, true,
+          "who logs in is not known, so grants to such users are not told of: " + logins.error().detail};
+      report.problems += unknown.to_string() + '\n';
+    }
+    for (auto const &problem : review(configuration, file.string(), logins ? *logins : LoginUsers{}, now)) {
       report.problems += problem.to_string() + '\n';
     }
     report.effective = show(configuration);

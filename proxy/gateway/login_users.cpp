@@ -1,8 +1,10 @@
 #include "gateway/login_users.hpp"
 
 #include <algorithm>
+#include <cerrno>
 #include <fstream>
 #include <string>
+#include <system_error>
 #include <vector>
 
 namespace imdsgate {
@@ -28,15 +30,21 @@ bool lets_in(std::string const &shell) {
 }
 }  // namespace
 
-LoginUsers login_users(std::filesystem::path const &passwd) {
+Result<LoginUsers> login_users(std::filesystem::path const &passwd) {
   LoginUsers users;
+  errno = 0;
   std::ifstream stream(passwd);
+  auto const failed = [&] {
+    return Error{Errc::unreadable, passwd.string() + ": " + std::generic_category().message(errno)};
+  };
+  if (!stream) return failed();
   for (std::string line; std::getline(stream, line);) {
     auto fields = fields_of(line);
     if (fields.size() != 7) continue;
     if (fields[6].empty()) fields[6] = "/bin/sh";
     if (lets_in(fields[6])) users.emplace(fields[2], LoginUser{fields[0], fields[6]});
   }
+  if (stream.bad()) return failed();
   return users;
 }
 

@@ -14,6 +14,7 @@ class CheckTest : public testing::Test {
   CheckTest() {
     std::string pattern = (std::filesystem::temp_directory_path() / "imdsgate-check-XXXXXX").string();
     root_ = ::mkdtemp(pattern.data());
+    passwd_ = root_ / "passwd";
   }
   ~CheckTest() override {
     std::error_code ignored;
@@ -23,10 +24,11 @@ class CheckTest : public testing::Test {
     std::ofstream(root_ / "imdsgate.yaml") << text;
     std::ofstream(root_ / "passwd")
         << "root:x:0:0:root:/root:/bin/bash\nalice:x:1000:1000::/home/alice:/bin/bash\n"
-           "agent:x:1001:1001::/:/usr/sbin/nologin\nbroken\nempty:x:1002:1002::/:\n";
-    return check_configuration(root_ / "imdsgate.yaml", true, root_, root_ / "passwd");
+           "agent:x:1001:1001::/:/usr/sbin/nologin\nbroken\nempty:x:1002:1002::/:\n"
+           "twin:x:1000:1000::/home/alice:/bin/zsh\n";
+    return check_configuration(root_ / "imdsgate.yaml", true, root_, passwd_);
   }
-  std::filesystem::path root_;
+  std::filesystem::path root_, passwd_;
 };
 
 TEST_F(CheckTest, PrintsEveryErrorAndExitsTwo) {
@@ -110,6 +112,41 @@ TEST_F(CheckTest, FindsWhoElseIsExceptedFromVersionTwo) {
                          "it is given: every script is excepted"));
   EXPECT_THAT(report.problems, testing::HasSubstr("except[2]: /bin/bash runs what it is given"));
   EXPECT_THAT(report.problems, testing::Not(testing::HasSubstr("s3fs")));
+}
+
+// A pattern gives a grant to whatever it matches, as it is matched.
+TEST_F(CheckTest, FindsWhoElseGetsAGrantByAPattern) {
+  auto const report = check(with_entries(R"(
+allow:
+  - {name: upper, when: 'process.executable : "/USR/BIN/PYTHON3*" and user.id == "1001"', paths: [/latest/a]}
+  - {name: open, when: 'process.executable : "/usr/bin/py*" and user.id == "1001"', paths: [/latest/b]}
+  - {name: version, when: 'process.executable : "/opt/venv/bin/pytho?3.*" and user.id == "1001"', paths: [/latest/c]}
+  - {name: folder, when: 'process.executable : "/usr/*" and user.id == "1001"', paths: [/latest/d]}
+  - {name: person, when: 'process.executable == "/opt/a" and user.name : "ALI*"', paths: [/latest/e]}
+  - {name: twin, when: 'process.executable == "/opt/a" and user.name : "TWIN"', paths: [/latest/f]}
+  - {name: other-case, when: 'process.executable == "/opt/Bash" and user.name == "Alice"', paths: [/latest/g]}
+  - {name: vendor, when: 'process.executable : "/opt/vendor/*" and user.id == "1001"', paths: [/latest/h]}
+  - {name: agents, when: 'process.executable : "/usr/bin/agent-*" and user.id == "1001"', paths: [/latest/i]}
+)"));
+  EXPECT_EQ(report.exit_status, 0) << report.problems;
+  for (auto const *name : {"upper: /USR/BIN/PYTHON3*", "open: /usr/bin/py*",
+                           "version: /opt/venv/bin/pytho?3.*", "folder: /usr/*"})
+    EXPECT_THAT(report.problems, testing::HasSubstr("entry " + std::string(name) + " runs what it is given"));
+  EXPECT_THAT(report.problems, testing::HasSubstr("entry person: user 1000 (alice) logs in with /bin/bash"));
+  EXPECT_THAT(report.problems, testing::HasSubstr("entry twin: user 1000 (twin) logs in with /bin/zsh"));
+  for (auto const *name : {"entry other-case", "entry vendor", "entry agents", "person: user 1000 (twin)"})
+    EXPECT_THAT(report.problems, testing::Not(testing::HasSubstr(name)));
+}
+
+TEST_F(CheckTest, WarnsOnceWhenNobodyKnowsWhoLogsIn) {
+  for (auto const &unreadable : {root_ / "none", root_}) {  // a directory can be opened, but not read
+    passwd_ = unreadable;
+    auto const report = check("provider: ec2\nrules: []\n");
+    EXPECT_EQ(report.exit_status, 0);
+    EXPECT_THAT(report.problems, testing::MatchesRegex("[^\n]*imdsgate.yaml: warning: who logs in is not "
+                                                       "known[^\n]*: " +
+                                                       unreadable.string() + ": [^\n]+\n"));
+  }
 }
 
 TEST_F(CheckTest, FindsGrantsWiderThanTheirProfile) {

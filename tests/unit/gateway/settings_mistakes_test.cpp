@@ -176,6 +176,12 @@ TEST_F(SettingsTest, RefuseGrantsThatProveNothing) {
   for (auto const &[when, problem] :
        {Weak{"process.executable == \"/x\"", "3:11: allow[0].when: names no user"},
         Weak{"process.executable == \"/x\" and user.id : \"*\"", "3:11: allow[0].when: names no user"},
+        Weak{"process.executable == \"/x\" and imdsgate.unit : \"*.SERVICE\"",
+             "3:11: allow[0].when: names no user"},
+        Weak{"user.id == \"7\" and process.executable : \"/*\"",
+             "3:11: warning: allow[0].when: names no program, so all that user 7 runs"},
+        Weak{"user.id == \"7\" and imdsgate.unit : (\"a.service\", \"?*.scope\")",
+             "3:11: warning: allow[0].when: names no program, so all that user 7 runs"},
         Weak{"process.executable == \"/x\" and not user.id == \"0\"", "3:11: allow[0].when: names no user"},
         Weak{"process.executable == \"/x\" and user.id == \"0\" or container.id == null", "names no user"},
         Weak{"process.name == \"x\" and user.id == \"0\"", "3:11: allow[0].when: a process.name is the same"},
