@@ -195,9 +195,16 @@ void add_token_use(Policy const &policy, AccessRequest const &access, Grant cons
                    Decision &decision) {
   auto answer = judge_tokens(policy.token_binding, access);
   if (!answer) return;
-  if (answer->use.kind == TokenUse::Kind::foreign && !grant.foreign_token) {
-    decision.findings.push_back(
-        because(*policy.token_binding.verdict, Reason::token_foreign, answer->holder));
+  auto const kind = answer->use.kind;
+  auto const strict = *policy.token_binding.verdict;
+  if (kind == TokenUse::Kind::foreign && !grant.foreign_token) {
+    decision.findings.push_back(because(strict, Reason::token_foreign, answer->holder));
+  }
+  // Nobody says that it is another's, so it is no block; nor that it is not, so where others' are blocked, or
+  // the token may have been known once, it is no silent pass.
+  bool const doubted = strict == Verdict::block || access.tokens_forgotten;
+  if (kind == TokenUse::Kind::unknown && doubted && !grant.foreign_token) {
+    decision.findings.push_back(because(Verdict::alert, Reason::token_unknown, answer->holder));
   }
   decision.token = std::move(answer->use);
 }

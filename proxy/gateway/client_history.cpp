@@ -33,10 +33,13 @@ TokenMinters minters_of(Attribution const &who) {
 void ClientHistory::look(Policy const &policy, RequestEvent const &event, std::optional<unsigned> per_second, Time now,
                          AccessRequest &access, std::vector<TokenMinters> &tokens) {
   auto const version = event.request->imds_version;
-  if (version == ImdsVersion::v1 && event.attribution) access.denied_token = denied_tokens_.find(*event.attribution, now);
+  if (version == ImdsVersion::v1 && event.attribution && !denied_tokens_.empty()) {
+    access.denied_token = denied_tokens_.find(*event.attribution, now);
+  }
   if (version == ImdsVersion::v2 && policy.token_binding.verdict) {
     for (auto const token : session_tokens(*event.raw)) tokens.push_back(tokens_.find(token, now));
     access.tokens = tokens;
+    access.tokens_forgotten = tokens_.forgot_a_good_one(now);
   }
   auto const rate = rates_.look(entity_of(event), RequestRates::share(policy.provider), per_second, now);
   access.over_share = rate.over_share;

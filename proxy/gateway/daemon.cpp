@@ -270,7 +270,7 @@ void Daemon::refresh_metrics() {
   metrics_.set_rates_untracked(gateway_->history().rates().untracked());
   metrics_.set_denied_tokens_forgotten(gateway_->history().denied_tokens().evicted());
   auto const &tokens = gateway_->history().tokens();
-  metrics_.set_tokens(tokens.size(), tokens.refused());
+  metrics_.set_tokens(tokens.size(), tokens.forgotten());
   metrics_.set_mode(gateway_->mode());
 }
 

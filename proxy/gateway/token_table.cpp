@@ -2,12 +2,22 @@
 
 #include <sodium.h>
 
+#include <algorithm>
 #include <cstring>
 #include <stdexcept>
 
 #include "decide/unit_scope.hpp"
 
 namespace imdsgate {
+namespace {
+
+// Who answers for a token's place: the outermost, because below it one may have as many units as he likes.
+// Where the cgroup is not known, the user, who may have as many processes.
+std::string account_of(Process const &process) {
+  return process.cgroup.empty() ? "user:" + std::to_string(process.effective_uid) : session_scope(process);
+}
+
+}  // namespace
 
 TokenTable::TokenTable() {
   if (sodium_init() < 0) throw std::runtime_error("libsodium cannot be initialised");
@@ -31,29 +41,39 @@ void TokenTable::learn(std::string_view token, TokenMinters minters, std::chrono
   auto const its = digest(token);
   remove(its);
   while (!ends_.empty() && ends_.begin()->first <= now) remove(Digest(ends_.begin()->second));
-  auto unit = unit_scope(minters->front()->process);
-  auto const of_unit = units_.find(unit);
-  if (of_unit != units_.end() && of_unit->second.size() >= kMostOfOneUnit) {
-    ++refused_;
-    remove(Digest(of_unit->second.begin()->second));
-  }
-  if (entries_.size() >= kMost) {
-    ++refused_;
-    return;
-  }
+  auto account = account_of(minters->front()->process);
+  if (entries_.size() >= kMost) make_room_for(account);
   ends_.emplace(now + ttl, its);
-  units_[unit].emplace(now + ttl, its);
-  entries_.emplace(its, Entry{std::move(minters), now + ttl, std::move(unit)});
+  auto &its_ends = accounts_[account];
+  its_ends.emplace(now + ttl, its);
+  count(account, its_ends.size() - 1, its_ends.size());
+  entries_.emplace(its, Entry{std::move(minters), now + ttl, std::move(account)});
+}
+
+// Of those who hold most, the one that wants more.
+void TokenTable::make_room_for(std::string const &account) {
+  auto const [most, of_another] = *by_count_.rbegin();
+  auto const &loser = by_count_.contains({most, account}) ? account : of_another;
+  auto const [end, digest] = *accounts_.at(loser).begin();
+  forgotten_until_ = std::max(forgotten_until_, end);
+  ++forgotten_;
+  remove(digest);
+}
+
+void TokenTable::count(std::string const &account, std::size_t before, std::size_t after) {
+  by_count_.erase({before, account});
+  if (after > 0) by_count_.emplace(after, account);
 }
 
 void TokenTable::remove(Digest const &digest) {
   auto const found = entries_.find(digest);
   if (found == entries_.end()) return;
-  std::pair const place(found->second.end, digest);
-  ends_.erase(place);
-  auto const unit = units_.find(found->second.unit);
-  unit->second.erase(place);
-  if (unit->second.empty()) units_.erase(unit);
+  auto const &[minters, end, account] = found->second;
+  ends_.erase({end, digest});
+  auto const its = accounts_.find(account);
+  its->second.erase({end, digest});
+  count(account, its->second.size() + 1, its->second.size());
+  if (its->second.empty()) accounts_.erase(its);
   entries_.erase(found);
 }
 

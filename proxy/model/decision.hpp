@@ -98,6 +98,7 @@ struct AccessRequest {
   std::optional<std::size_t> denied_token = {};
   // EC2, for each session token in the request: whom it was given to; nullptr: not known.
   std::span<TokenMinters const> tokens = {};
+  bool tokens_forgotten = false;  // one that is not known may be one that was, and had to make room
   // How often it asks (decide/request_rates.hpp). A share is told of once in a while only.
   bool over_share = false, over_rate = false;
 };

@@ -57,6 +57,8 @@ constexpr ReasonInfo kReasons[] = {
      "A request without a session token, from whoever was denied one: clients fall back to IMDSv1."},
     {Reason::token_foreign, "token_foreign", 403,
      "The session token was given to another unit, session or process."},
+    {Reason::token_unknown, "token_unknown", 403,
+     "Whom the session token was given to is not known: it may be another's."},
     {Reason::unknown_host, "unknown_host", 403,
      "The Host header is no address and no name of the service that was dialled."},
     {Reason::unattributed, "unattributed", 403, "Nobody could be named for this request."},

@@ -49,6 +49,7 @@ enum class Reason {
   imdsv1,
   imdsv1_after_denied_token,
   token_foreign,
+  token_unknown,
   unknown_host,
   unattributed,
   exec_events_lost,

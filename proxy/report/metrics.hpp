@@ -67,7 +67,7 @@ class Metrics {
   }
 
   void set_connections(std::uint64_t open) { connections_ = open; }
-  void set_tokens(std::uint64_t known, std::uint64_t refused) { tokens_ = {known, refused}; }
+  void set_tokens(std::uint64_t known, std::uint64_t forgotten) { tokens_ = {known, forgotten}; }
   void set_denied_tokens_forgotten(std::uint64_t total) { denied_tokens_forgotten_ = total; }
   void set_rates_untracked(std::uint64_t total) { rates_untracked_ = total; }
   void set_mode(Mode mode) { mode_ = mode; }
@@ -98,7 +98,7 @@ class Metrics {
   std::array<std::uint64_t, kReasonCount> upstream_errors_{};
   std::array<std::uint64_t, 3> events_{};
   std::array<std::uint64_t, 2> imds_versions_{};  // by ImdsVersion
-  std::array<std::uint64_t, 2> tokens_{};         // known, refused
+  std::array<std::uint64_t, 2> tokens_{};         // known, forgotten
   std::array<std::uint64_t, 2> reloads_{};
   Named alerts_, suppressed_, dropped_;
   std::uint64_t exec_events_lost_ = 0, firewall_drift_ = 0, prober_replaced_ = 0, upstream_reused_ = 0;

@@ -221,12 +221,14 @@ inline PolicyChoices choices_of(std::vector<std::string> const &words) {
   return choices;
 }
 
-// The same person in another unit with `@unit`, and as another process.
+// The same person in another unit with `@unit`, and as another process; `@?` where its cgroup cannot be read.
 inline LineagePtr person_in(std::string const &who) {
   auto const at = who.find('@');
   if (at == who.npos) return person(who);
   Lineage moved = *person(who.substr(0, at));
   moved.process.entity_id = "e-" + who;
+  moved.process.cgroup.clear();
+  if (who.ends_with('?')) return std::make_shared<Lineage const>(std::move(moved));
   moved.process.unit = who.substr(at + 1);
   moved.process.unit_proven = true;
   moved.process.cgroup = "/system.slice/" + *moved.process.unit;
@@ -234,7 +236,7 @@ inline LineagePtr person_in(std::string const &who) {
 }
 
 inline TokenMinters minted_for(std::string const &who) {
-  if (who == "unknown") return nullptr;
+  if (who == "unknown" || who == "forgotten") return nullptr;
   return std::make_shared<std::vector<LineagePtr> const>(1, person_in(who));
 }
 
@@ -245,9 +247,11 @@ struct Case {
   std::optional<Reason> unattributed;
   bool denied_token = false;  // its token request was blocked just before
   std::optional<TokenMinters> token;
+  bool tokens_forgotten = false;
   bool over_share = false, over_rate = false;
 
-  // version: also v2:who for a token that was given to him, v2:unknown for one of which that is not known
+  // version: also v2:who for a token that was given to him, v2:unknown for one of which that is not known,
+  // v2:forgotten when it may have been
   // who: names joined by +, or nobody, or doubted (named, but not for sure)
   Case(std::string const &who, std::string const &method, std::string const &target,
        std::string const &version) {
@@ -256,6 +260,7 @@ struct Case {
     if (!version.starts_with("v1")) fields.push_back({"X-aws-ec2-metadata-token", "AQ=="});
     request = canonicalize(policy_for(Provider::ec2), raw_request(method, target, fields)).value();
     if (version.starts_with("v2:")) token.emplace(minted_for(version.substr(3)));
+    tokens_forgotten = version == "v2:forgotten";
     if (version == "-") request.imds_version.reset();
     if (who == "nobody" || who == "doubted") unattributed = Reason::holder_uncertain;
     if (who == "nobody") return;
@@ -279,6 +284,7 @@ struct Case {
     if (denied_token) access.denied_token = 0;
     access.over_share = over_share;
     access.over_rate = over_rate;
+    access.tokens_forgotten = tokens_forgotten;
     if (token) access.tokens = std::span(&*token, 1);
     return decide(policy, access);
   }

@@ -86,6 +86,25 @@ TEST_F(ClientHistoryTest, RemembersWhomATokenWasGivenTo) {
   EXPECT_FALSE(access.tokens[1]);
 }
 
+TEST_F(ClientHistoryTest, SaysThatATokenHadToBeForgotten) {
+  auto const minting = token_request_of("a");
+  auto const mint = [&](std::size_t number) {
+    auto const reader = history_.reader_for(policy_, minting);
+    auto &token = std::get<TokenReader>(*reader);
+    token.begin(200);
+    token.field("x-aws-ec2-metadata-token-ttl-seconds", "21600");
+    token.body(std::to_string(number));
+    token.end();
+  };
+  now_ = std::chrono::steady_clock::now();
+  auto use = event_of("b");
+  use.request->imds_version = ImdsVersion::v2;
+  for (std::size_t i = 0; i < TokenTable::kMost; ++i) mint(i);
+  EXPECT_FALSE(looked(use).tokens_forgotten);
+  mint(TokenTable::kMost);
+  EXPECT_TRUE(looked(use).tokens_forgotten);
+}
+
 TEST_F(ClientHistoryTest, ReadsOnlyWhatThereIsToLearnFrom) {
   EXPECT_FALSE(history_.reader_for(policy_, event_of("a")));
   EXPECT_FALSE(history_.reader_for(policy_, event_of("a", PathClass::identity)));
