@@ -2,12 +2,14 @@
 
 #include "cli/configuration.hpp"
 
+#include <algorithm>
 #include <iostream>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "gateway/control.hpp"
+#include "gateway/host_rules.hpp"
 #include "gateway/settings.hpp"
 #include "intercept/exemption.hpp"
 #include "intercept/firewall.hpp"
@@ -30,6 +32,7 @@ struct Options {
 struct Situation {
   Settings settings;
   FirewallSpec spec;
+  Result<HostRules> host_rules;  // what of the host's own rules is left out of the spec, or why nothing may go in
 };
 
 int fail(Error const &error) {
@@ -48,28 +51,37 @@ std::optional<FirewallBackend> backend_of(std::string const &option, Backend set
   return std::nullopt;
 }
 
-// A running daemon knows better than the file: its own uid and cgroup, and the mode it was switched to.
-void ask_running_daemon(Settings const &settings, FirewallSpec &spec) {
+// A running daemon knows better than the file: its own uid and cgroup, the mode it was switched to, and what it found
+// to be the ECS agent's. False: none is running.
+bool ask_running_daemon(Settings const &settings, FirewallSpec &spec) {
   auto const reply = ask_daemon(settings.control_socket, {{"command", "status"}});
-  if (!reply || !reply->contains("ok") || reply->at("ok") != true) return;
+  if (!reply || !reply->contains("ok") || reply->at("ok") != true) return false;
   spec.exemption.uid = reply->at("uid").to_number<uid_t>();
   std::string const cgroup(reply->at("cgroup").as_string());
   spec.exemption.cgroup = cgroup.empty() ? std::nullopt : std::optional(cgroup);
   spec.fence = reply->at("mode") == "enforce";
+  if (auto const *left_out = reply->if_contains("not_guarded"); left_out != nullptr && left_out->is_array()) {
+    std::erase_if(spec.endpoints, [&](Endpoint const &endpoint) {
+      auto const &texts = left_out->get_array();
+      return std::ranges::find(texts, boost::json::value(endpoint.to_string())) != texts.end();
+    });
+  }
+  return true;
 }
 
-Result<FirewallSpec> spec_of(Settings const &settings, Options const &options) {
-  FirewallSpec spec;
-  spec.endpoints = settings.endpoints;
-  spec.listen_port = settings.listen_port;
+Result<Situation> situation_of(Settings const &settings, Options const &options) {
+  FirewallSpec spec = firewall_spec(settings);
   spec.exemption = find_exemption(settings.mark, settings.mark_mask, settings.listen_port);
   spec.fence = settings.mode == Mode::enforce;
-  ask_running_daemon(settings, spec);
+  bool const running = ask_running_daemon(settings, spec);
   spec.backend = backend_of(options.backend, settings.backend);
   auto const addresses = read_local_addresses();
   if (!addresses) return addresses.error();
   spec.interfaces = addresses->listenable;
-  return spec;
+  // By uid alone: which group the daemon is in is known when it starts.
+  auto host_rules = look_at_host_rules(settings, {spec.exemption.uid, {}});
+  if (host_rules && !running) leave_out(host_rules->left_out, spec.endpoints);
+  return Situation{settings, std::move(spec), std::move(host_rules)};
 }
 
 // Sets `exit_code` and answers nullopt when there is nothing to go on with.
@@ -86,12 +98,12 @@ std::optional<Situation> prepare(Options const &options, int &exit_code) {
       return std::nullopt;
     }
   }
-  auto spec = spec_of(configuration->settings, options);
-  if (!spec) {
-    fail(spec.error());
+  auto situation = situation_of(configuration->settings, options);
+  if (!situation) {
+    fail(situation.error());
     return std::nullopt;
   }
-  return Situation{configuration->settings, std::move(*spec)};
+  return *std::move(situation);
 }
 
 void print_notes(std::vector<std::string> const &notes) {
@@ -113,16 +125,10 @@ int install(Options const &options) {
   int exit_code = 0;
   auto const situation = prepare(options, exit_code);
   if (!situation) return exit_code;
-  if (situation->settings.existing == Existing::refuse) {
-    auto const foreign = scan_foreign_rules(situation->spec);
-    if (!foreign) return fail(foreign.error());
-    for (auto const &rule : *foreign) std::cerr << rule.where << ": " << rule.rule << '\n';
-    if (!foreign->empty()) {
-      std::cerr << "imdsgate: not installed: " << foreign->size()
-                << " rule(s) of others concern the guarded endpoints (existing: ignore installs anyway)\n";
-      return 1;
-    }
+  if (auto const &rules = situation->host_rules; !rules) {
+    return fail({rules.error().code, "not installed: " + rules.error().detail});
   }
+  print_notes(situation->host_rules->notes());
   std::vector<std::string> notes;
   auto const applied = apply_firewall(situation->spec, notes);
   print_notes(notes);
@@ -200,6 +206,11 @@ int status(Options const &options) {
     as_specified = as_specified && family.as_specified;
   }
   print_notes(status->notes);
+  if (situation->host_rules) {
+    print_notes(situation->host_rules->notes());
+  } else {
+    std::cerr << "imdsgate: " << situation->host_rules.error().detail << '\n';
+  }
   return as_specified ? 0 : 1;
 }
 

@@ -47,6 +47,31 @@ std::vector<std::uint32_t> possible_grants(Policy const &policy, AccessReadings 
   return policy.allow_index.candidates(asked.access.request.path, executables ? executables->proven : none);
 }
 
+// Every group that may have been the one that the socket was created under.
+std::vector<std::uint32_t> groups_of(Attribution const *attribution) {
+  std::vector<std::uint32_t> gids;
+  if (attribution == nullptr) return gids;
+  for (auto const &holder : attribution->holders) {
+    gids.insert(gids.end(), {holder->process.real_gid, holder->process.effective_gid});
+  }
+  return gids;
+}
+
+// First, whatever else there is to say: the firewall rule asked nothing but who it is.
+void add_owner_denials(Policy const &policy, AccessRequest const &access, Decision &decision) {
+  if (policy.owner_denials.empty()) return;
+  auto const gids = groups_of(access.attribution);
+  for (auto const &denial : policy.owner_denials) {
+    auto const &endpoints = denial.endpoints;
+    if (std::ranges::find(endpoints, access.request.endpoint) == endpoints.end()) continue;
+    if (!denial.refuses({access.socket_uid, gids})) continue;
+    Finding finding = because(Verdict::block, Reason::policy_deny);
+    finding.name = denial.name();
+    decision.findings.push_back(std::move(finding));
+    decision.in_every_mode = true;
+  }
+}
+
 void add_denials(Policy const &policy, AccessReadings const &asked, Suspects &suspects, Decision &decision) {
   for (auto const number : possible_denials(policy, asked, suspects)) {
     auto const &entry = policy.deny[number];
@@ -234,9 +259,10 @@ Decision decide(Policy const &policy, AccessRequest const &access) {
   Decision decision;
   AccessReadings const asked(access);
   auto suspects = suspects_of(access);
+  add_owner_denials(policy, access, decision);
   if (access.request.ambiguous) {
     decision.findings.push_back(because(Verdict::block, Reason::ambiguous_target));
-    decision.block_status = info(Reason::ambiguous_target).status;
+    if (!decision.in_every_mode) decision.block_status = info(Reason::ambiguous_target).status;
   }
   add_denials(policy, asked, suspects, decision);
   bool const ended = !decision.findings.empty();
@@ -264,7 +290,7 @@ Decision decide(Policy const &policy, AccessRequest const &access) {
 
 Action enforce(Decision const &decision, Mode mode) {
   switch (mode) {
-    case Mode::audit: return Action::forward;
+    case Mode::audit: return decision.in_every_mode ? Action::block : Action::forward;
     case Mode::enforce: return decision.verdict == Verdict::block ? Action::block : Action::forward;
   }
   __builtin_unreachable();

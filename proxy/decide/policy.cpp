@@ -70,6 +70,21 @@ Service const *service_at(Policy const &policy, Endpoint const &endpoint) {
   return found == policy.services.end() ? nullptr : &*found;
 }
 
+PolicySet beside_host_rules(PolicySet const &policies, std::vector<OwnerDenial> const &denials,
+                            std::vector<Endpoint> const &left_out) {
+  auto const is_left_out = [&](Endpoint const &each) {
+    return std::ranges::find(left_out, each) != left_out.end();
+  };
+  auto const beside = [&](Policy const &policy) {
+    auto copy = std::make_shared<Policy>(policy);
+    copy->owner_denials = denials;
+    std::erase_if(copy->endpoints, is_left_out);
+    std::erase_if(copy->services, [&](Service const &each) { return is_left_out(each.endpoint); });
+    return copy;
+  };
+  return {beside(*policies.audit), beside(*policies.enforce)};
+}
+
 PolicySet build_policies(PolicyChoices const &choices) {
   return {build(choices, Mode::audit), build(choices, Mode::enforce)};
 }

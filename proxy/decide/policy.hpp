@@ -16,6 +16,7 @@
 #include "decide/token_binding.hpp"
 #include "model/address.hpp"
 #include "model/decision.hpp"
+#include "model/owner_denial.hpp"
 #include "model/request.hpp"
 #include "rules/rule.hpp"
 
@@ -52,6 +53,7 @@ struct Policy {
   std::array<Verdict, 6> imdsv1{};
   Imdsv1Exceptions imdsv1_exceptions;
   TokenBinding token_binding;
+  std::vector<OwnerDenial> owner_denials;  // of the host's own firewall; they hold in audit, too
   std::vector<Service> services;  // never empty: the endpoints in their order, or what the provider has
 };
 
@@ -93,6 +95,11 @@ struct PolicySet {
   std::shared_ptr<Policy const> enforce;
   std::shared_ptr<Policy const> const &of(Mode mode) const { return mode == Mode::audit ? audit : enforce; }
 };
+
+// The same with what was found on the host: denials of its own firewall, and endpoints that are not guarded
+// after all.
+PolicySet beside_host_rules(PolicySet const &policies, std::vector<OwnerDenial> const &denials,
+                            std::vector<Endpoint> const &left_out);
 
 // What `auto` means in each mode is here and nowhere else. Throws std::runtime_error when the provider's path
 // catalogue is broken, a fault of the build.

@@ -19,6 +19,7 @@
 #include "gateway/exec_context.hpp"
 #include "gateway/exec_feed.hpp"
 #include "gateway/gateway.hpp"
+#include "gateway/host_rules.hpp"
 #include "gateway/instance_lock.hpp"
 #include "gateway/interception.hpp"
 #include "gateway/metrics_server.hpp"
@@ -57,12 +58,15 @@ class Daemon {
 
  private:
   Result<void> open_parts();
+  Result<void> stand_beside_host_rules();
+  void take_over(HostRules rules);
   Result<void> open_control_and_metrics();
   asio::awaitable<void> serve_signals();
   asio::awaitable<void> tick();
   asio::awaitable<void> stop();
   asio::awaitable<json::object> set_mode(Mode mode, ControlPeer peer);
   asio::awaitable<json::object> reload(std::optional<ControlPeer> peer);
+  asio::awaitable<void> look_at_host_rules_again();
   void announce(Lifecycle what, bool alert, std::string message, std::optional<ControlPeer> peer = std::nullopt,
                 std::map<std::string, std::string> details = {});
   void refresh_metrics();
@@ -73,6 +77,7 @@ class Daemon {
   InstanceLock const lock_;
   Settings settings_;
   PolicySet policies_;
+  HostRules host_rules_;  // what is in settings_ and policies_ of them
   asio::io_context loop_{1};
   std::optional<Worker> worker_;  // its thread starts after the prober was forked
   asio::signal_set signals_{loop_, SIGTERM, SIGINT, SIGHUP};
@@ -128,6 +133,20 @@ Result<void> Daemon::start_up() {
   return interception_->arm(settings_.mode);
 }
 
+Result<void> Daemon::stand_beside_host_rules() {
+  auto rules = look_at_host_rules(settings_);
+  if (!rules) return rules.error();
+  take_over(*std::move(rules));
+  for (auto const &line : host_rules_.notes()) std::cerr << "imdsgate: " << line << '\n';
+  return {};
+}
+
+void Daemon::take_over(HostRules rules) {
+  host_rules_ = std::move(rules);
+  leave_out(host_rules_.left_out, settings_.endpoints);
+  policies_ = beside_host_rules(policies_, host_rules_.denials, host_rules_.left_out);
+}
+
 Result<void> Daemon::open_parts() {
   auto host = read_host_info(settings_.provider);
   if (!host) return host.error();
@@ -147,6 +166,7 @@ Result<void> Daemon::open_parts() {
       asio::co_spawn(loop_, stop(), asio::detached);
     }
   });
+  if (auto beside = stand_beside_host_rules(); !beside) return beside;
   auto tier = AttributionTier::choose(settings_, *prober_);
   if (!tier) return tier.error();
   tier_.emplace(std::move(tier.value()));
@@ -158,7 +178,6 @@ Result<void> Daemon::open_parts() {
   if (!feed) return feed.error();
   exec_feed_ = std::move(feed.value());
   execs_.emplace(exec_feed_->events(), host->id);
-  if (auto alone = look_for_foreign_rules(settings_); !alone) return alone;
   if (auto dropped = drop_start_up_capabilities(); !dropped) return dropped;
   worker_.emplace(1);
   auto reporter = Reporter::open(sink_options(settings_.sinks), std::move(host.value()), metrics_);
@@ -177,7 +196,7 @@ Result<void> Daemon::open_control_and_metrics() {
   if (!control) return control.error();
   control_ = std::move(control.value());
   commands_.status = [this] {
-    return status_of({*gateway_, *interception_, *tier_, *reporter_, settings_, exec_feed_->source(), started_});
+    return status_of({*gateway_, *interception_, *tier_, *reporter_, settings_, host_rules_, exec_feed_->source(), started_});
   };
   commands_.mode = [this] { return gateway_->mode(); };
   commands_.set_mode = [this](Mode mode, ControlPeer peer) { return set_mode(mode, peer); };
@@ -198,6 +217,12 @@ int Daemon::run() {
   std::map<std::string, std::string> details{
       {"version", IMDSGATE_VERSION}, {"attribution_tier", tier_->name()}, {"exec_events", exec_feed_->source()}};
   if (!tier_->why_not_bpf().empty()) details["attribution_not_bpf"] = tier_->why_not_bpf();
+  for (auto const &denial : host_rules_.denials) {
+    details["existing"] += (details["existing"].empty() ? "" : "\n") + denial.to_string();
+  }
+  for (auto const &endpoint : host_rules_.left_out) {
+    details["not_guarded"] += (details["not_guarded"].empty() ? "" : " ") + endpoint.to_string();
+  }
   announce(Lifecycle::started, false, "imdsgate " IMDSGATE_VERSION " started", std::nullopt, std::move(details));
   ::sd_notify(0, "READY=1");
   loop_.run();
@@ -313,6 +338,7 @@ asio::awaitable<json::object> Daemon::reload(std::optional<ControlPeer> peer) {
   keep_what_needs_restart(settings_, loaded.settings);
   settings_ = loaded.settings;
   policies_ = loaded.policies;
+  co_await look_at_host_rules_again();
   gateway_->reload(settings_, policies_);
   interception_->reload(settings_);
   if (auto guarded = tier_->guard(settings_.endpoints); !guarded) {
@@ -329,6 +355,19 @@ asio::awaitable<json::object> Daemon::reload(std::optional<ControlPeer> peer) {
     reply["error"] = "the policy is new; the firewall is not: " + applied.error().detail;
   }
   co_return reply;
+}
+
+// With new settings. What was taken over stays when it cannot be found out what holds now: the redirect stands.
+asio::awaitable<void> Daemon::look_at_host_rules_again() {
+  bool const any = !host_rules_.denials.empty() || !host_rules_.left_out.empty();
+  if (!any && settings_.existing != Existing::translate) co_return;
+  auto const settings = settings_;
+  auto const look = [settings] { return look_at_host_rules(settings); };
+  auto now = co_await run_on(*worker_, look);
+  if (!now) {
+    announce(Lifecycle::drift, true, "what was taken over of the host's own rules stays as it was: " + now.error().detail);
+  }
+  take_over(now ? *std::move(now) : host_rules_);
 }
 
 void Daemon::announce(Lifecycle what, bool alert, std::string message, std::optional<ControlPeer> peer,

@@ -9,8 +9,8 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <iostream>
 
+#include "gateway/host_rules.hpp"
 #include "gateway/own_cgroup.hpp"
-#include "gateway/start_up.hpp"
 #include "intercept/listening.hpp"
 
 namespace imdsgate {

@@ -28,7 +28,7 @@ class Interception {
 
   // Start-up, in this order; each blocks. Errors are for the operator.
   Result<void> open_listeners(std::vector<int> inherited);  // inherited: sd_listen_fds(3)
-  Result<void> arm(Mode mode);                              // start_up.hpp's look for others' rules comes before
+  Result<void> arm(Mode mode);                              // host_rules.hpp's look at others' rules comes before
 
   // The running daemon.
   boost::asio::awaitable<void> watch();  // addresses and drift, until stop_watching()

@@ -171,6 +171,8 @@ Decision Session::decide_on(Policy const &policy, RequestEvent const &event) {
     sequences.insert(sequences.begin(), completed.begin(), completed.end());
   }
   access.host_id = execs.host_id();
+  if (flow_.socket) access.socket_uid = flow_.socket->uid;
+  if (!access.socket_uid && event.attribution) access.socket_uid = event.attribution->socket_uid;
   access.sequences = sequences;
   access.missing_execs = identification_.missing_execs();
   std::vector<TokenMinters> tokens;

@@ -75,6 +75,7 @@ void complete(Configuration &configuration) {
   auto &[settings, choices, profiles, rule_files, policies, problems] = configuration;
   if (settings.endpoints.empty() && settings.provider_known) {
     settings.endpoints = PathCatalogue::shipped(settings.provider)->endpoints();
+    settings.endpoints_by_default = true;
   }
   choices.provider = settings.provider;
   choices.provider_known = settings.provider_known;

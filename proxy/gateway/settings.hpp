@@ -20,7 +20,7 @@ namespace imdsgate {
 using std::chrono::milliseconds;
 
 enum class OnStop { keep, remove, automatic };
-enum class Existing { refuse, ignore };
+enum class Existing { refuse, translate, ignore };
 enum class Backend { automatic, nft, legacy };
 enum class AttributionChoice { automatic, bpf, sock_diag };
 
@@ -48,6 +48,7 @@ struct Settings {
   bool provider_known = true;  // false: `auto` found no cloud and `endpoints` were given; ec2's protocol,
                                // every service's path classes
   std::vector<Endpoint> endpoints;  // resolved: never empty
+  bool endpoints_by_default = false;  // they are what the provider has
   std::uint16_t listen_port = 880;
   std::optional<std::string> listen_unix;
   std::string control_socket = "/run/imdsgate/control.sock";

@@ -219,14 +219,7 @@ void SettingsReader::read_firewall(Map &root) {
   choose(root, "on_stop", kOnStops, settings.on_stop);
   choose(root, "firewall_backend", kBackends, settings.backend);
   choose(root, "attribution", kAttributionChoices, settings.attribution);
-  if (auto const existing = root.find("existing")) {
-    enum class Choice { refuse, translate, ignore };
-    auto const chosen = reader.choice<Choice>(
-        *existing,
-        {{"refuse", Choice::refuse}, {"translate", Choice::translate}, {"ignore", Choice::ignore}});
-    if (chosen == Choice::translate) reader.error(*existing, "translate is not available in this version");
-    if (chosen == Choice::ignore) settings.existing = Existing::ignore;
-  }
+  choose(root, "existing", kExistings, settings.existing);
   auto const value = root.find("upstream_mark");
   if (!value) return;
   constexpr std::uint64_t kMost = 0xffffffff;

@@ -182,7 +182,7 @@ void show_listeners(YAML::Emitter &out, Settings const &settings) {
 
 void show_firewall(YAML::Emitter &out, Settings const &settings) {
   bare(out, "on_stop", word_for(kOnStops, settings.on_stop));
-  bare(out, "existing", settings.existing == Existing::refuse ? "refuse" : "ignore");
+  bare(out, "existing", word_for(kExistings, settings.existing));
   bare(out, "firewall_backend", word_for(kBackends, settings.backend));
   bare(out, "attribution", word_for(kAttributionChoices, settings.attribution));
   out << Key << "upstream_mark" << YAML::Value << YAML::Flow << BeginMap;

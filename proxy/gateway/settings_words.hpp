@@ -25,6 +25,8 @@ inline const Words<std::optional<Provider>> kServices = {{"ec2", Provider::ec2},
                                                          {"openstack", Provider::openstack}};
 inline const Words<OnStop> kOnStops = {
     {"auto", OnStop::automatic}, {"keep", OnStop::keep}, {"remove", OnStop::remove}};
+inline const Words<Existing> kExistings = {
+    {"refuse", Existing::refuse}, {"translate", Existing::translate}, {"ignore", Existing::ignore}};
 inline const Words<Backend> kBackends = {
     {"auto", Backend::automatic}, {"nft", Backend::nft}, {"legacy", Backend::legacy}};
 inline const Words<AttributionChoice> kAttributionChoices = {{"auto", AttributionChoice::automatic},

@@ -44,30 +44,6 @@ std::vector<NeededCapability> capabilities_of_a_run(Settings const &settings) {
   return needed;
 }
 
-FirewallSpec firewall_spec(Settings const &settings) {
-  FirewallSpec spec;
-  spec.endpoints = settings.endpoints;
-  spec.listen_port = settings.listen_port;
-  spec.exemption.mark = settings.mark;
-  spec.exemption.mask = settings.mark_mask;
-  switch (settings.backend) {
-    case Backend::automatic: break;
-    case Backend::nft: spec.backend = FirewallBackend::nft; break;
-    case Backend::legacy: spec.backend = FirewallBackend::legacy; break;
-  }
-  return spec;
-}
-
-Result<void> look_for_foreign_rules(Settings const &settings) {
-  if (settings.existing == Existing::ignore) return {};
-  auto const foreign = scan_foreign_rules(firewall_spec(settings));
-  if (!foreign) return foreign.error();
-  if (foreign->empty()) return {};
-  std::string text = "other rules speak of guarded addresses (`existing: ignore` arms beside them):";
-  for (auto const &rule : *foreign) text += "\n  " + rule.where + ": " + rule.rule;
-  return Error{Errc::refused, std::move(text)};
-}
-
 std::vector<SinkOptions> sink_options(std::vector<SinkSettings> const &sinks) {
   std::vector<SinkOptions> options;
   for (auto const &sink : sinks) {

@@ -6,17 +6,12 @@
 
 #include "gateway/capabilities.hpp"
 #include "gateway/settings.hpp"
-#include "intercept/firewall.hpp"
 #include "report/async_sink.hpp"
 
 namespace imdsgate {
 
 std::vector<int> inherited_listeners();  // sd_listen_fds(3); close-on-exec is set
 std::vector<NeededCapability> capabilities_of_a_run(Settings const &settings);
-// Are there rules of others on guarded addresses? An error that names each, unless `existing: ignore`. Asked before the
-// capabilities are dropped: the legacy tables' list is readable with them only.
-Result<void> look_for_foreign_rules(Settings const &settings);
-FirewallSpec firewall_spec(Settings const &settings);  // without interfaces and exemption
 std::vector<SinkOptions> sink_options(std::vector<SinkSettings> const &sinks);
 void raise_descriptor_limit();  // to the hard limit; each connection takes two
 

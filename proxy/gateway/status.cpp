@@ -11,7 +11,7 @@ namespace imdsgate {
 namespace json = boost::json;
 
 json::object status_of(StatusSources const &sources) {
-  auto const &[gateway, interception, tier, reporter, settings, exec_events, started] = sources;
+  auto const &[gateway, interception, tier, reporter, settings, host_rules, exec_events, started] = sources;
   json::object reply;
   reply["version"] = IMDSGATE_VERSION;
   reply["mode"] = to_string(gateway.mode());
@@ -32,6 +32,11 @@ json::object status_of(StatusSources const &sources) {
                                          {"recorded", kernel.recorded},     {"over_quota", kernel.refused_quota},
                                          {"no_room", kernel.refused_full}};
   }
+  json::array denials, left_out;
+  for (auto const &denial : host_rules.denials) denials.emplace_back(denial.to_string());
+  for (auto const &endpoint : host_rules.left_out) left_out.emplace_back(endpoint.to_string());
+  if (!denials.empty()) reply["existing"] = std::move(denials);
+  if (!left_out.empty()) reply["not_guarded"] = std::move(left_out);
   reply["listening"] = json::value_from(interception.listening());
   reply["connections"] = gateway.sessions();
   reply["upstream_connections"] = gateway.pool().open();

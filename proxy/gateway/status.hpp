@@ -7,6 +7,7 @@
 
 #include "gateway/attribution_tier.hpp"
 #include "gateway/gateway.hpp"
+#include "gateway/host_rules.hpp"
 #include "gateway/interception.hpp"
 #include "gateway/settings.hpp"
 #include "report/sinks.hpp"
@@ -20,6 +21,7 @@ struct StatusSources {
   AttributionTier const &tier;
   Reporter const &reporter;
   Settings const &settings;
+  HostRules const &host_rules;
   std::string const &exec_events;  // where they come from, or why there are none
   std::chrono::system_clock::time_point started;
 };

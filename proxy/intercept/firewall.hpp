@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "model/address.hpp"
+#include "model/owner_denial.hpp"
 #include "model/result.hpp"
 
 namespace imdsgate {
@@ -46,8 +47,20 @@ struct FirewallSpec {
 
 // A rule of someone else's that speaks of a guarded address.
 struct ForeignRule {
-  std::string where;  // "iptables-nft filter/OUTPUT", "nft inet mytable/out"
-  std::string rule;   // as its own tool prints it
+  enum class Kind {
+    other,
+    owners,     // in its table it only decides who may reach them, and that is in the denials
+    ecs_agent,  // what makes 169.254.170.2 the ECS agent's
+  };
+  std::string where;                // "iptables-nft filter/OUTPUT", "nft inet mytable/out"
+  std::string rule;                 // as its own tool prints it
+  std::vector<Endpoint> endpoints;  // those it concerns
+  Kind kind = Kind::other;
+};
+
+struct ForeignRules {
+  std::vector<ForeignRule> rules;
+  std::vector<OwnerDenial> denials;  // what those of Kind::owners come to, each table's for itself
 };
 
 struct FirewallStatus {
@@ -67,7 +80,7 @@ struct FirewallStatus {
 // redirect or lose protection by it: NOTRACK, CONNMARK --restore-mark on the daemon's way, an owner's REJECT
 // that the redirect steers traffic around. A rule whose addresses cannot be read (an ipset) is listed as
 // such. A source that cannot be read at all is an error, not an empty list.
-Result<std::vector<ForeignRule>> scan_foreign_rules(FirewallSpec const &spec);
+Result<ForeignRules> scan_foreign_rules(FirewallSpec const &spec);
 
 // Makes each family's tables hold exactly the spec, one iptables-restore a family; idempotent, and always
 // written anew: a rule with a cgroup path means the cgroup that had this path when the rule was written, so

@@ -1,4 +1,7 @@
 // scan_foreign_rules(): every source of rules on this host, read and handed to the pure analysers.
+#include <algorithm>
+#include <iterator>
+
 #include "intercept/command.hpp"
 #include "intercept/firewall.hpp"
 #include "intercept/foreign_rules.hpp"
@@ -13,8 +16,9 @@ FirewallSpec of_family(FirewallSpec spec, bool ipv6) {
   return spec;
 }
 
-void append(std::vector<ForeignRule> &to, std::vector<ForeignRule> from) {
-  to.insert(to.end(), std::make_move_iterator(from.begin()), std::make_move_iterator(from.end()));
+void append(ForeignRules &to, ForeignRules from) {
+  std::ranges::move(from.rules, std::back_inserter(to.rules));
+  std::ranges::move(from.denials, std::back_inserter(to.denials));
 }
 
 // One backend's view of one family; empty where its programs are not installed, since then nobody used them
@@ -35,7 +39,7 @@ Result<std::string> output_of(std::vector<std::string> argv) {
   return output->out;
 }
 
-Result<void> scan_nf_tables(FirewallSpec const &spec, std::vector<ForeignRule> &found) {
+Result<void> scan_nf_tables(FirewallSpec const &spec, ForeignRules &found) {
   auto const available = nf_tables_available();
   if (!available) {
     auto const missing = missing_capability(FirewallBackend::nft);
@@ -55,7 +59,7 @@ Result<void> scan_nf_tables(FirewallSpec const &spec, std::vector<ForeignRule> &
     auto const tables = unlisted_nft_tables(saved[0], saved[1]);
     if (!tables) return tables.error();
     for (auto const &table : *tables)
-      found.push_back({"nft " + table, "cannot be read: nft is not installed"});
+      found.rules.push_back({"nft " + table, "cannot be read: nft is not installed", spec.endpoints});
     return {};
   }
   auto const json = output_of({*nft, "-j", "list", "ruleset"});
@@ -70,8 +74,8 @@ Result<void> scan_nf_tables(FirewallSpec const &spec, std::vector<ForeignRule> &
 
 }  // namespace
 
-Result<std::vector<ForeignRule>> scan_foreign_rules(FirewallSpec const &spec) {
-  std::vector<ForeignRule> found;
+Result<ForeignRules> scan_foreign_rules(FirewallSpec const &spec) {
+  ForeignRules found;
   if (auto scanned = scan_nf_tables(spec, found); !scanned) return scanned.error();
   auto const backend = spec.backend ? Result<FirewallBackend>(*spec.backend) : default_backend();
   bool const in_use = backend && *backend == FirewallBackend::legacy;

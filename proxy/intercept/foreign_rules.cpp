@@ -116,4 +116,14 @@ std::optional<std::string> judge(RuleFacts const &facts, FirewallSpec const &spe
   return std::nullopt;
 }
 
+std::vector<Endpoint> concerned_endpoints(RuleFacts const &facts, FirewallSpec const &spec) {
+  std::vector<Endpoint> concerned;
+  FirewallSpec one = spec;
+  for (auto const &endpoint : spec.endpoints) {
+    one.endpoints = {endpoint};
+    if (judge(facts, one)) concerned.push_back(endpoint);
+  }
+  return concerned;
+}
+
 }  // namespace imdsgate

@@ -58,15 +58,18 @@ struct RuleFacts {
 // "cannot be read: ipset imds: ".
 std::optional<std::string> judge(RuleFacts const &facts, FirewallSpec const &spec);
 
+// Those of the spec's endpoints that it stands in the way of.
+std::vector<Endpoint> concerned_endpoints(RuleFacts const &facts, FirewallSpec const &spec);
+
 // `source` is "iptables-nft" or the like.
-std::vector<ForeignRule> foreign_rules_of_tables(SavedRules const &saved, std::string const &source,
-                                                 FirewallSpec const &spec);
+ForeignRules foreign_rules_of_tables(SavedRules const &saved, std::string const &source,
+                                     FirewallSpec const &spec);
 
 // `json` is `nft -j list ruleset`, `listing` is `nft -s -a list ruleset` for the rules' text (what is not in
 // it is shown as JSON). What iptables-nft-save already showed (`ip`, `ip6`) is left out: a chain of the
 // family's tables with at least one rule printed there.
-Result<std::vector<ForeignRule>> foreign_rules_of_nft(std::string_view json, std::string_view listing,
-                                                      SavedRules const &ip, SavedRules const &ip6,
-                                                      FirewallSpec const &spec);
+Result<ForeignRules> foreign_rules_of_nft(std::string_view json, std::string_view listing,
+                                          SavedRules const &ip, SavedRules const &ip6,
+                                          FirewallSpec const &spec);
 
 }  // namespace imdsgate

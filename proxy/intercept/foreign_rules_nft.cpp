@@ -1,14 +1,17 @@
 // nft -j's rules as RuleFacts. Source: libnftables-json(5).
 #include <algorithm>
 #include <boost/json.hpp>
+#include <map>
 
 #include "intercept/foreign_rules.hpp"
 #include "intercept/foreign_rules_ruleset.hpp"
+#include "intercept/owner_chains.hpp"
 
 namespace imdsgate {
 namespace {
 
 using nft::at;
+using nft::Key;
 using nft::Ruleset;
 using nft::text_at;
 using nft::walk;
@@ -229,11 +232,40 @@ FirewallSpec of_family(FirewallSpec spec, std::string const &family) {
   return spec;
 }
 
+json::array const *expressions_of(json::object const &rule) {
+  auto const *expressions = rule.if_contains("expr");
+  return expressions != nullptr ? expressions->if_array() : nullptr;
+}
+
+// One table. What iptables' view shows is translated from there, and a nat chain only translates addresses.
+OutputTable output_table(Ruleset const &ruleset, std::string const &family, std::string const &table,
+                         std::function<bool(std::string const &chain)> const &passed_over) {
+  OutputTable output{"nft " + family + ' ' + table, {}, {}, {}};
+  for (auto const &[key, hook] : ruleset.hooks) {
+    auto const &[its_family, its_table, chain] = key;
+    if (hook != "output" || its_family != family || its_table != table) continue;
+    if (!passed_over(chain) && !ruleset.translating.contains(key)) {
+      output.bases.push_back({chain, ruleset.dropping.contains(key)});
+    }
+  }
+  output.chains = [&ruleset, family, table](Endpoint const &endpoint) {
+    Chains chains;
+    for (auto const *rule : ruleset.rules) {
+      if (text_at(*rule, "family") != family || text_at(*rule, "table") != table) continue;
+      auto const *expressions = expressions_of(*rule);
+      static json::array const kNone;
+      chains[text_at(*rule, "chain")].push_back(step_of(expressions ? *expressions : kNone, endpoint));
+    }
+    return chains;
+  };
+  return output;
+}
+
 }  // namespace
 
-Result<std::vector<ForeignRule>> foreign_rules_of_nft(std::string_view text, std::string_view listing,
-                                                      SavedRules const &ip, SavedRules const &ip6,
-                                                      FirewallSpec const &spec) {
+Result<ForeignRules> foreign_rules_of_nft(std::string_view text, std::string_view listing,
+                                          SavedRules const &ip, SavedRules const &ip6,
+                                          FirewallSpec const &spec) {
   boost::system::error_code error;
   json::value const document = json::parse(text, error);
   auto const *items = error ? nullptr : at(document, "nftables");
@@ -241,16 +273,20 @@ Result<std::vector<ForeignRule>> foreign_rules_of_nft(std::string_view text, std
   Ruleset const ruleset = nft::read_ruleset(items->get_array());
   auto const output = nft::output_chains(ruleset);
   auto const texts = nft::rule_texts(listing);
-  std::vector<ForeignRule> found;
+  ForeignRules found;
+  std::map<std::pair<std::string, std::string>, OutputTable> tables;
+  std::map<Key, std::size_t> positions;
   for (auto const *rule : ruleset.rules) {
     std::string const family = text_at(*rule, "family"), table = text_at(*rule, "table"),
                       chain = text_at(*rule, "chain");
-    if (family == "arp") continue;
-    if (family == "ip" && (shown_by_iptables(ip, table, chain) || is_own_chain(chain))) continue;
-    if (family == "ip6" && (shown_by_iptables(ip6, table, chain) || is_own_chain(chain))) continue;
-    auto const *expressions = rule->if_contains("expr");
-    if (expressions == nullptr || !expressions->is_array()) continue;
-    RuleFacts facts = Reader(ruleset, family, table).read(expressions->get_array());
+    auto const position = positions[{family, table, chain}]++;
+    auto const passed_over = [&ip, &ip6, family, table](std::string const &name) {
+      if (family != "ip" && family != "ip6") return false;
+      return shown_by_iptables(family == "ip" ? ip : ip6, table, name) || is_own_chain(name);
+    };
+    auto const *expressions = expressions_of(*rule);
+    if (family == "arp" || passed_over(chain) || expressions == nullptr) continue;
+    RuleFacts facts = Reader(ruleset, family, table).read(*expressions);
     facts.on_output = output.contains({family, table, chain});
     // ebtables-nft's rules are full of them, and see frames on a bridge after this host's NAT.
     if (family == "bridge" || family == "netdev") facts.unreadable.clear();
@@ -260,9 +296,16 @@ Result<std::vector<ForeignRule>> foreign_rules_of_nft(std::string_view text, std
     std::string const number =
         handle != nullptr && handle->is_int64() ? std::to_string(handle->get_int64()) : "";
     auto const printed = texts.find({family, table, number});
-    found.push_back({"nft " + family + ' ' + table + '/' + chain,
-                     *verdict + (printed != texts.end() ? printed->second : json::serialize(*expressions))});
+    auto const owners =
+        tables.try_emplace({family, table}, output_table(ruleset, family, table, passed_over)).first;
+    bool const only_filters = !facts.untracks && !facts.restores_mark && facts.nat_targets.empty();
+    owners->second.rules.push_back({found.rules.size(), chain, position, only_filters});
+    found.rules.push_back(
+        {"nft " + family + ' ' + table + '/' + chain,
+         *verdict + (printed != texts.end() ? printed->second : json::serialize(*expressions)),
+         concerned_endpoints(facts, of_family(spec, family))});
   }
+  for (auto const &[key, table] : tables) translate_owners(table, found);
   return found;
 }
 

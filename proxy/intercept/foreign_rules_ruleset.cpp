@@ -26,8 +26,10 @@ Ruleset read_ruleset(json::array const &items) {
     }
     if (auto const *chain = at(item, "chain"); chain != nullptr && chain->is_object()) {
       auto const &object = chain->get_object();
-      ruleset.hooks[{text_at(object, "family"), text_at(object, "table"), text_at(object, "name")}] =
-          text_at(object, "hook");
+      Key const key{text_at(object, "family"), text_at(object, "table"), text_at(object, "name")};
+      ruleset.hooks[key] = text_at(object, "hook");
+      if (text_at(object, "type") == "nat") ruleset.translating.insert(key);
+      if (text_at(object, "policy") == "drop") ruleset.dropping.insert(key);
     }
     auto const *rule = at(item, "rule");
     if (rule == nullptr || !rule->is_object()) continue;

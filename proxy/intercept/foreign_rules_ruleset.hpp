@@ -33,6 +33,8 @@ void walk(json::value const &value, Visit const &visit) {
 struct Ruleset {
   std::map<Key, json::value const *> sets;  // named sets and maps: their elements
   std::map<Key, std::string> hooks;         // base chains
+  std::set<Key> translating;                // those of type nat
+  std::set<Key> dropping;                   // those whose policy is drop
   std::map<Key, std::set<std::string>> jumps;
   std::vector<json::object const *> rules;
 };

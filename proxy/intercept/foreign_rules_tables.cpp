@@ -1,9 +1,11 @@
 // iptables-save's rules as RuleFacts.
 #include <algorithm>
 #include <charconv>
+#include <map>
 #include <set>
 
 #include "intercept/foreign_rules.hpp"
+#include "intercept/owner_chains.hpp"
 
 namespace imdsgate {
 namespace {
@@ -147,23 +149,70 @@ bool spares_mark(std::vector<std::string> const &words, Exemption const &exempti
   return false;
 }
 
+// `-d 169.254.170.2/32 -p tcp -m tcp --dport 80 -j REDIRECT --to-ports 51679`, or DNAT to 127.0.0.1: the
+// credentials endpoint of the ECS agent on a container instance. Source: AWS, "Installing the Amazon ECS
+// container agent".
+bool leads_to_ecs_agent(SavedTable const &table, SavedRule const &rule) {
+  static std::set<std::pair<std::string, std::string>> const kSays = {
+      {"-d", "169.254.170.2/32"}, {"-p", "tcp"},     {"-m", "tcp"},
+      {"--dport", "80"},          {"-m", "comment"}, {"-j", "REDIRECT"},
+      {"--to-ports", "51679"},    {"-j", "DNAT"},    {"--to-destination", "127.0.0.1:51679"}};
+  if (table.name != "nat" || (rule.chain != "OUTPUT" && rule.chain != "PREROUTING")) return false;
+  bool address = false, port = false, agent = false;
+  for (std::size_t i = 0; i + 1 < rule.words.size(); i += 2) {
+    auto const &option = rule.words[i];
+    if (option != "--comment" && !kSays.contains({option, rule.words[i + 1]})) return false;
+    address = address || option == "-d";
+    port = port || option == "--dport";
+    agent = agent || option.starts_with("--to-");
+  }
+  return rule.words.size() % 2 == 0 && address && port && agent;
+}
+
+OutputTable output_table(SavedTable const &table, std::string const &source) {
+  OutputTable output{source + ' ' + table.name, {}, {}, {}};
+  for (auto const &chain : table.chains) {
+    if (chain.name == "OUTPUT") output.bases.push_back({chain.name, chain.policy == "DROP"});
+  }
+  output.chains = [&table](Endpoint const &endpoint) {
+    Chains chains;
+    for (auto const &rule : table.rules) {
+      bool const own = is_own_chain(rule.chain) || is_own_chain(rule.target());
+      ChainStep const passed_over{ChainStep::Applies::never, {}, ChainStep::Then::next, {}};
+      chains[rule.chain].push_back(own ? passed_over : step_of(rule, table, endpoint));
+    }
+    return chains;
+  };
+  return output;
+}
+
 }  // namespace
 
-std::vector<ForeignRule> foreign_rules_of_tables(SavedRules const &saved, std::string const &source,
-                                                 FirewallSpec const &spec) {
-  std::vector<ForeignRule> found;
+ForeignRules foreign_rules_of_tables(SavedRules const &saved, std::string const &source,
+                                     FirewallSpec const &spec) {
+  ForeignRules found;
   for (auto const &table : saved.tables) {
     auto const output = output_chains(table);
+    OutputTable owners = output_table(table, source);
+    std::map<std::string, std::size_t> positions;
     for (auto const &rule : table.rules) {
+      auto const position = positions[rule.chain]++;
       if (is_own_chain(rule.chain) || is_own_chain(rule.target())) continue;
       RuleFacts facts = Reader(rule.words).read();
       facts.on_output = output.contains(rule.chain);
       if (spares_mark(rule.words, spec.exemption)) facts.restores_mark.reset();
       auto const verdict = judge(facts, spec);
       if (!verdict) continue;
-      found.push_back(
-          {source + ' ' + table.name + '/' + rule.chain, *verdict + "-A " + rule.chain + ' ' + rule.text});
+      bool const only_filters = !facts.untracks && !facts.restores_mark && facts.nat_targets.empty();
+      if (table.name != "nat")
+        owners.rules.push_back({found.rules.size(), rule.chain, position, only_filters});
+      auto const kind =
+          leads_to_ecs_agent(table, rule) ? ForeignRule::Kind::ecs_agent : ForeignRule::Kind::other;
+      found.rules.push_back({source + ' ' + table.name + '/' + rule.chain,
+                             *verdict + "-A " + rule.chain + ' ' + rule.text,
+                             concerned_endpoints(facts, spec), kind});
     }
+    translate_owners(owners, found);
   }
   return found;
 }

@@ -68,6 +68,7 @@ struct Decision {
   std::optional<std::string> grant;  // the allow entry that applied
   std::size_t requester = 0;         // which holder the event names: the one with the strictest finding
   int block_status = 403;            // 400 for an ambiguous target, 429 for too many requests
+  bool in_every_mode = false;        // it blocks in audit, too: the host's own firewall did before
   std::optional<TokenUse> token;     // nullopt: none came, or ec2.token_binding is off
 };
 
@@ -91,6 +92,7 @@ struct AccessRequest {
   std::string_view endpoint;  // "169.254.169.254:80", what the client dialled
   std::chrono::system_clock::time_point now;
   std::string_view host_id = {};
+  std::optional<std::uint32_t> socket_uid = {};  // who created the client's socket; nullopt: not known
   // What this connection and this request completed, a rule's match through the requester itself first.
   std::span<SequenceMatchPtr const> sequences = {};
   MissingExecs missing_execs = MissingExecs::none;

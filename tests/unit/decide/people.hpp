@@ -249,6 +249,7 @@ struct Case {
   std::optional<TokenMinters> token;
   bool tokens_forgotten = false;
   bool over_share = false, over_rate = false;
+  std::optional<std::uint32_t> socket_uid;
 
   // version: also v2:who for a token that was given to him, v2:unknown for one of which that is not known,
   // v2:forgotten when it may have been
@@ -284,6 +285,7 @@ struct Case {
     if (denied_token) access.denied_token = 0;
     access.over_share = over_share;
     access.over_rate = over_rate;
+    access.socket_uid = socket_uid;
     access.tokens_forgotten = tokens_forgotten;
     if (token) access.tokens = std::span(&*token, 1);
     return decide(policy, access);

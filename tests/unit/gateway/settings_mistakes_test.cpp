@@ -57,7 +57,7 @@ INSTANTIATE_TEST_SUITE_P(
         Mistake{"upstream: {connect_timeout: 500}\n", "1:29: upstream.connect_timeout: expected a duration"},
         Mistake{"upstream: {idle_timeout: 0s}\n", "1:26: upstream.idle_timeout: must be from"},
         Mistake{"on_stop: leave\n", "1:10: on_stop: expected one of auto, keep, remove"},
-        Mistake{"existing: translate\n", "1:11: existing: translate is not available in this version"},
+        Mistake{"existing: translated\n", "1:11: existing: expected one of refuse, translate, ignore"},
         Mistake{"firewall_backend: iptables\n", "1:19: firewall_backend: expected one of auto, nft, legacy"},
         Mistake{"attribution: ebpf\n", "1:14: attribution: expected one of auto, bpf, sock_diag"},
         Mistake{"upstream_mark: {mark: 0x10000, mask: 0xffff}\n",

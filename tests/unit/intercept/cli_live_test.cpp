@@ -74,8 +74,15 @@ TEST(InterceptCommand, RefusesBesideRulesOfOthersUnlessTold) {
     EXPECT_THAT(refused.err,
                 AllOf(HasSubstr("iptables-nft filter/OUTPUT: -A OUTPUT -d 169.254.169.254/32 -m owner "
                                 "--uid-owner 48 -j REJECT"),
-                      HasSubstr("1 rule(s) of others")));
+                      HasSubstr("not installed: other rules speak of guarded addresses")));
     EXPECT_THAT(chains(), Not(HasSubstr("IMDSGATE")));
+    auto const translated =
+        intercept({"install", "--config", configure("existing: translate\n"), "--backend", "nft"});
+    EXPECT_EQ(translated.exit_code, 0) << translated.err;
+    EXPECT_THAT(translated.err, HasSubstr("existing: uid 48, iptables-nft filter/OUTPUT, may not reach "
+                                          "169.254.169.254:80; -A OUTPUT"));
+    EXPECT_THAT(chains(), kRedirect);
+    EXPECT_EQ(intercept({"remove"}).exit_code, 0);
     auto const told = intercept({"install", "--config", configure("existing: ignore\n"), "--backend", "nft"});
     EXPECT_EQ(told.exit_code, 0) << told.err;
     EXPECT_THAT(chains(), AllOf(kRedirect, Not(HasSubstr("tcp-reset"))));

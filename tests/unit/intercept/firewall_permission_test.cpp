@@ -126,7 +126,7 @@ TEST(FirewallPermission, AServiceWithNetRawTooManagesLegacy) {
     }
     auto const scanned = scan_foreign_rules(spec);
     ASSERT_TRUE(scanned) << scanned.error().detail;
-    EXPECT_TRUE(scanned->empty());
+    EXPECT_TRUE(scanned->rules.empty());
   });
 }
 

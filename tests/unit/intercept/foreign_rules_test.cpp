@@ -2,55 +2,25 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <fstream>
-#include <sstream>
-
 #include "intercept/foreign_rules.hpp"
 #include "intercept/xtables.hpp"
+#include "unit/intercept/foreign_cases.hpp"
 #include "unit/intercept/network_namespace.hpp"
 
 namespace imdsgate {
 namespace {
 
+using test::foreign_cases;
+using test::guarded_spec;
 using test::run;
 using test::sh;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-FirewallSpec spec() {
-  FirewallSpec spec;
-  for (auto const &[address, port] : {std::pair("169.254.169.254", 80), std::pair("fd00:ec2::254", 80),
-                                      std::pair("168.63.129.16", 80), std::pair("168.63.129.16", 32526)}) {
-    spec.endpoints.push_back({*Address::parse(address), static_cast<std::uint16_t>(port)});
-  }
-  return spec;
-}
-
-FirewallSpec of_family(bool ipv6) {
-  auto result = spec();
-  std::erase_if(result.endpoints, [&](Endpoint const &endpoint) { return endpoint.address.is_v4() == ipv6; });
-  return result;
-}
-
-struct Case {
-  int line;
-  std::string family, place, rule, expected;
-};
-
-// Lines of "family place | rule => expected".
-std::vector<Case> cases(std::string const &name) {
-  std::ifstream file(std::string(FIXTURES) + "/intercept/" + name);
-  std::vector<Case> result;
-  int number = 0;
-  for (std::string line; std::getline(file, line);) {
-    ++number;
-    if (line.empty() || line[0] == '#') continue;
-    auto const bar = line.find(" | "), arrow = line.find(" => ");
-    Case each{number, "", "", line.substr(bar + 3, arrow - bar - 3), line.substr(arrow + 4)};
-    std::istringstream(line.substr(0, bar)) >> each.family >> each.place;
-    result.push_back(each);
-  }
-  return result;
+// Of a rule and what it says, whatever else is known of it.
+auto rule(char const *where, ::testing::Matcher<std::string> const &text) {
+  return ::testing::AllOf(::testing::Field(&ForeignRule::where, where),
+                          ::testing::Field(&ForeignRule::rule, text));
 }
 
 std::string outcome(std::vector<ForeignRule> const &found) {
@@ -59,14 +29,15 @@ std::string outcome(std::vector<ForeignRule> const &found) {
 }
 
 TEST(ForeignRules, OfIptables) {
-  auto const all = cases("foreign_rules.txt");
+  auto const all = foreign_cases("foreign_rules.txt");
   EXPECT_GE(all.size(), 25U);
   for (auto const &each : all) {
     bool const ipv6 = each.family == "ip6";
     auto const saved =
         parse_saved_rules('*' + each.place + "\n:IMDSGATE - [0:0]\n" + each.rule + "\nCOMMIT\n");
     ASSERT_TRUE(saved) << "line " << each.line;
-    auto const found = foreign_rules_of_tables(*saved, "iptables-nft", of_family(ipv6));
+    auto const found =
+        foreign_rules_of_tables(*saved, "iptables-nft", test::of_family(guarded_spec(), ipv6)).rules;
     EXPECT_EQ(outcome(found), each.expected) << "line " << each.line << ": " << each.rule;
     if (!found.empty()) {
       EXPECT_THAT(found.front().rule, HasSubstr(each.rule));
@@ -80,7 +51,7 @@ TEST(ForeignRules, FollowsJumpsFromOutput) {
     auto const saved = parse_saved_rules(
         "*mangle\n:PREROUTING ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n:A - [0:0]\n:B - [0:0]\n" + jump +
         "\n-A A -j B\n-A B -j CONNMARK --restore-mark\nCOMMIT\n");
-    return foreign_rules_of_tables(*saved, "x", spec()).size();
+    return foreign_rules_of_tables(*saved, "x", guarded_spec()).rules.size();
   };
   EXPECT_EQ(found("-A OUTPUT -j A"), 1U);
   EXPECT_EQ(found("-A OUTPUT -p tcp -g B"), 1U);
@@ -91,7 +62,7 @@ TEST(ForeignRules, FollowsJumpsFromOutput) {
 TEST(ForeignRules, OfNft) {
   if (!find_program("nft")) GTEST_SKIP() << "nft is not installed";
   IN_NETWORK_NAMESPACE([] {
-    auto const all = cases("foreign_nft_rules.txt");
+    auto const all = foreign_cases("foreign_nft_rules.txt");
     std::string ruleset;
     for (auto const &each : all) {
       ruleset += "table " + each.family + " theirs" + std::to_string(each.line) + " {\n";
@@ -107,13 +78,13 @@ TEST(ForeignRules, OfNft) {
       ruleset += "chain c { " + hook + "; " + each.rule + "\n}\n}\n";
     }
     run({"nft", "-f", "-"}, ruleset);
-    auto const scanned = scan_foreign_rules(spec());
+    auto const scanned = scan_foreign_rules(guarded_spec());
     ASSERT_TRUE(scanned) << scanned.error().detail;
     for (auto const &each : all) {
       std::string const where = "nft " + each.family + " theirs" + std::to_string(each.line) + "/c";
       SCOPED_TRACE(where + ": " + each.rule);
       std::vector<ForeignRule> found;
-      std::ranges::copy_if(*scanned, std::back_inserter(found),
+      std::ranges::copy_if(scanned->rules, std::back_inserter(found),
                            [&](ForeignRule const &rule) { return rule.where == where; });
       EXPECT_EQ(outcome(found), each.expected) << sh("nft -j list ruleset");
       EXPECT_LE(found.size(), 1U);
@@ -137,17 +108,17 @@ TEST(ForeignRules, NamesEachOnceOnEveryBackend) {
     // A chain of nft's own in a table of iptables': iptables-nft-save does not show it.
     sh("nft add chain ip filter native { type filter hook output priority 20 ; }");
     sh("nft add rule ip filter native ip daddr 169.254.169.254 drop");
-    auto fenced = spec();
+    auto fenced = guarded_spec();
     fenced.fence = true;
     auto const expected = ::testing::UnorderedElementsAre(
-        ::testing::FieldsAre("iptables-nft filter/OUTPUT", HasSubstr("-m owner --uid-owner 48 -j REJECT")),
-        ::testing::FieldsAre("iptables-legacy filter/OUTPUT", HasSubstr("-m owner --uid-owner 48 -j REJECT")),
-        ::testing::FieldsAre("ip6tables-nft security/OUTPUT", HasSubstr("-d fd00:ec2::254/128 -j DROP")),
-        ::testing::FieldsAre("nft inet theirs/out", "ip daddr 169.254.169.254 counter drop"),
-        ::testing::FieldsAre("nft ip filter/native", "ip daddr 169.254.169.254 drop"));
+        rule("iptables-nft filter/OUTPUT", HasSubstr("-m owner --uid-owner 48 -j REJECT")),
+        rule("iptables-legacy filter/OUTPUT", HasSubstr("-m owner --uid-owner 48 -j REJECT")),
+        rule("ip6tables-nft security/OUTPUT", HasSubstr("-d fd00:ec2::254/128 -j DROP")),
+        rule("nft inet theirs/out", "ip daddr 169.254.169.254 counter drop"),
+        rule("nft ip filter/native", "ip daddr 169.254.169.254 drop"));
     auto const before = scan_foreign_rules(fenced);
     ASSERT_TRUE(before) << before.error().detail;
-    EXPECT_THAT(*before, expected);
+    EXPECT_THAT(before->rules, expected);
     // Our own rules never count.
     for (auto const backend : {FirewallBackend::legacy, FirewallBackend::nft}) {
       fenced.backend = backend;
@@ -155,7 +126,7 @@ TEST(ForeignRules, NamesEachOnceOnEveryBackend) {
       ASSERT_TRUE(applied) << applied.error().detail;
       auto const after = scan_foreign_rules(fenced);
       ASSERT_TRUE(after);
-      EXPECT_THAT(*after, expected);
+      EXPECT_THAT(after->rules, expected);
     }
   });
 }
@@ -170,16 +141,16 @@ TEST(ForeignRules, ReportsTablesNobodyCanReadWithoutNft) {
     sh("cp /dev/null /run/nft");
     sh("chmod 644 /run/nft");
     ASSERT_EQ(::mount("/run/nft", nft.c_str(), nullptr, MS_BIND, nullptr), 0) << std::strerror(errno);
-    auto const found = scan_foreign_rules(spec());
+    auto const found = scan_foreign_rules(guarded_spec());
     ASSERT_TRUE(found) << found.error().detail;
-    EXPECT_THAT(*found, ::testing::ElementsAre(
-                            ::testing::FieldsAre("nft inet theirs", "cannot be read: nft is not installed")));
+    EXPECT_THAT(found->rules,
+                ::testing::ElementsAre(rule("nft inet theirs", "cannot be read: nft is not installed")));
   });
 }
 
 TEST(ForeignRules, JsonThatCannotBeReadIsAnError) {
   for (std::string const text : {"", "{", "[]", "{\"nftables\": 1}"}) {
-    EXPECT_FALSE(foreign_rules_of_nft(text, "", {}, {}, spec())) << text;
+    EXPECT_FALSE(foreign_rules_of_nft(text, "", {}, {}, guarded_spec())) << text;
   }
 }
 
@@ -187,16 +158,16 @@ TEST(ForeignRules, ShowsJsonWhereTheListingHasNoText) {
   std::string const json =
       R"({"nftables": [{"rule": {"family": "ip", "table": "t", "chain": "c", "handle": 7, "expr": [)"
       R"({"match": {"op": "==", "left": {"payload": {"protocol": "ip", "field": "daddr"}}, "right": "169.254.169.254"}}, {"drop": null}]}}]})";
-  auto const plain = foreign_rules_of_nft(json, "", {}, {}, spec());
+  auto const plain = foreign_rules_of_nft(json, "", {}, {}, guarded_spec());
   ASSERT_TRUE(plain);
-  ASSERT_EQ(plain->size(), 1U);
-  EXPECT_THAT(plain->front().rule, HasSubstr("\"daddr\""));
+  ASSERT_EQ(plain->rules.size(), 1U);
+  EXPECT_THAT(plain->rules.front().rule, HasSubstr("\"daddr\""));
   auto const listed = foreign_rules_of_nft(json,
                                            "table ip t { # handle 1\n\tchain c { # handle 2\n\t\tip daddr { "
                                            "169.254.169.254,\n\t\t\t 1.2.3.4 } drop # handle 7\n\t}\n}\n",
-                                           {}, {}, spec());
+                                           {}, {}, guarded_spec());
   ASSERT_TRUE(listed);
-  EXPECT_EQ(listed->front().rule, "ip daddr { 169.254.169.254, 1.2.3.4 } drop");
+  EXPECT_EQ(listed->rules.front().rule, "ip daddr { 169.254.169.254, 1.2.3.4 } drop");
 }
 
 }  // namespace

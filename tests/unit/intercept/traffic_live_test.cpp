@@ -173,8 +173,8 @@ TEST_P(Traffic, TheFenceRejectsWhatNotrackLetsPast) {
     EXPECT_EQ(connect_as({}, {guarded().address, 8080}), 0) << "only the endpoint's own port is fenced";
     auto const scanned = scan_foreign_rules(spec(true));
     ASSERT_TRUE(scanned);
-    ASSERT_EQ(scanned->size(), 1U);
-    EXPECT_EQ(scanned->front().where, iptables() + " raw/OUTPUT");
+    ASSERT_EQ(scanned->rules.size(), 1U);
+    EXPECT_EQ(scanned->rules.front().where, iptables() + " raw/OUTPUT");
   });
 }
 
