@@ -7,6 +7,7 @@
 #include <array>
 #include <cstdio>
 #include <memory>
+#include <utility>
 
 namespace imdsgate {
 namespace {
@@ -27,10 +28,13 @@ std::optional<std::string> name_in(Names const &names, unsigned id) {
 
 }  // namespace
 
-AccountNames::AccountNames(std::string passwd, std::string group)
-    : users_{std::move(passwd), {}, {}}, groups_{std::move(group), {}, {}} {}
+AccountNames::AccountNames(std::string passwd, std::string group) {
+  users_.path = std::move(passwd);
+  groups_.path = std::move(group);
+}
 
 bool AccountNames::changed(File &file) {
+  if (std::exchange(file.looked_at, true)) return false;
   struct stat state {};
   Stamp stamp;
   if (::stat(file.path.c_str(), &state) == 0) {

@@ -13,7 +13,8 @@ namespace imdsgate {
 class AccountNames {
  public:
   explicit AccountNames(std::string passwd = "/etc/passwd", std::string group = "/etc/group");
-  // Reads the file again when it has changed.
+  // Whether the files have changed is looked at once until look_again().
+  void look_again() { users_.looked_at = groups_.looked_at = false; }
   std::optional<std::string> user(uid_t uid);
   std::optional<std::string> group(gid_t gid);
 
@@ -26,6 +27,7 @@ class AccountNames {
   struct File {
     std::string path;
     Stamp stamp;
+    bool looked_at = false;
     std::unordered_map<unsigned, std::string> names;
   };
   static bool changed(File &file);

@@ -1,11 +1,59 @@
 #include "attribute/codec_exec.hpp"
 
 #include <cstring>
+#include <utility>
 
 #include "attribute/codec_fields.hpp"
 
 namespace imdsgate {
 
+namespace {
+
+// What a parent is, in one byte.
+enum class ParentForm : std::uint8_t { none, given, as_before };
+
+class ExecWriter : public CodecWriter {
+ public:
+  explicit ExecWriter(ImagePtr last_parent) : last_parent(std::move(last_parent)) {}
+  ImagePtr last_parent;
+};
+class ExecReader : public CodecReader {
+ public:
+  ExecReader(std::span<std::uint8_t const> bytes, ImagePtr last_parent)
+      : CodecReader(bytes), last_parent(std::move(last_parent)) {}
+  ImagePtr last_parent;
+};
+
+}  // namespace
+
+template <class Archive>
+void image(Archive &a, ImagePtr const &image) {
+  fields<Archive>(a, *image);
+}
+template <class Archive>
+void image(Archive &a, ImagePtr &image) {
+  Process process;
+  fields<Archive>(a, process);
+  image = std::make_shared<Process const>(std::move(process));
+}
+template <class Archive>
+void optional_image(Archive &a, Ref<Archive, ImagePtr> pointer) {
+  bool there = pointer != nullptr;
+  a(there);
+  if (there) image<Archive>(a, pointer);
+}
+template <class Archive>
+void parent_image(Archive &a, Ref<Archive, ImagePtr> parent) {
+  auto form = !parent ? ParentForm::none : parent == a.last_parent ? ParentForm::as_before : ParentForm::given;
+  enumerator(a, form, ParentForm::as_before);
+  if (form == ParentForm::none) return;
+  if (form == ParentForm::given) image<Archive>(a, parent);
+  if constexpr (Archive::kReads) {
+    if (form == ParentForm::as_before) parent = a.last_parent;
+    if (!parent) return a.fail();
+  }
+  a.last_parent = parent;
+}
 template <class Archive>
 void fields(Archive &a, Ref<Archive, MonotonicTime> time) {
   std::int64_t count = time.time_since_epoch().count();
@@ -14,16 +62,15 @@ void fields(Archive &a, Ref<Archive, MonotonicTime> time) {
 }
 template <class Archive>
 void fields(Archive &a, Ref<Archive, ExecRecord> exec) {
-  auto const process = [&](auto &value) { fields<Archive>(a, value); };
   fields<Archive>(a, exec.time);
   a(exec.tgid);
   a(exec.exec_seq);
   optional(a, exec.start_ticks, [&](auto &ticks) { a(ticks); });
-  optional(a, exec.process, process);
+  optional_image<Archive>(a, exec.process);
   a(exec.unknown);
   a(exec.parent_tgid);
-  optional(a, exec.parent, process);
-  optional(a, exec.parent_at_fork, process);
+  parent_image<Archive>(a, exec.parent);
+  optional_image<Archive>(a, exec.parent_at_fork);
   a(exec.earlier_unseen);
   a(exec.found_later);
 }
@@ -51,48 +98,51 @@ void fields(Archive &a, Ref<Archive, BarrierRecord> barrier) {
 
 namespace {
 
-Bytes written(TrackerRecord const &record) {
-  CodecWriter writer;
-  alternatives<CodecWriter, ExecRecord, ExitRecord, LostRecord, ReadyRecord, BarrierRecord>(writer, record);
-  return writer.take();
+Bytes encode(TrackerRecord const &record, ImagePtr &last_parent) {
+  ExecWriter writer(last_parent);
+  alternatives<ExecWriter, ExecRecord, ExitRecord, LostRecord, ReadyRecord, BarrierRecord>(writer, record);
+  auto bytes = writer.take();
+  if (bytes.size() <= kMaxMessage) last_parent = std::move(writer.last_parent);
+  return bytes;
 }
 
-}  // namespace
-
-Bytes encode(TrackerRecord const &record) {
-  auto bytes = written(record);
+Bytes encode_bounded(TrackerRecord const &record, ImagePtr &last_parent) {
+  auto bytes = encode(record, last_parent);
   if (bytes.size() <= kMaxMessage) return bytes;
   auto cut = std::get<ExecRecord>(record);  // no other holds a text
   for (auto *spared : {&cut.parent_at_fork, &cut.parent, &cut.process}) {
     spared->reset();
     if (!cut.process) cut.unknown = "the record is too long";
-    bytes = written(cut);
+    bytes = encode(cut, last_parent);
     if (bytes.size() <= kMaxMessage) break;
   }
   return bytes;
 }
 
-void append_record(Bytes &datagram, std::span<std::uint8_t const> record) {
-  auto const size = static_cast<std::uint32_t>(record.size());
-  auto const *bytes = reinterpret_cast<std::uint8_t const *>(&size);
-  datagram.insert(datagram.end(), bytes, bytes + sizeof size);
-  datagram.insert(datagram.end(), record.begin(), record.end());
+}  // namespace
+
+void RecordWriter::add(TrackerRecord const &record) {
+  auto const bytes = encode_bounded(record, last_parent_);
+  auto const size = static_cast<std::uint32_t>(bytes.size());
+  auto const *size_bytes = reinterpret_cast<std::uint8_t const *>(&size);
+  datagram_.insert(datagram_.end(), size_bytes, size_bytes + sizeof size);
+  datagram_.insert(datagram_.end(), bytes.begin(), bytes.end());
 }
 
-std::optional<std::span<std::uint8_t const>> next_record(std::span<std::uint8_t const> &datagram) {
+Bytes RecordWriter::take() {
+  last_parent_.reset();
+  return std::exchange(datagram_, {});
+}
+
+std::optional<TrackerRecord> RecordReader::next() {
   std::uint32_t size = 0;
+  auto const datagram = std::exchange(rest_, {});
   if (datagram.size() < sizeof size) return std::nullopt;
   std::memcpy(&size, datagram.data(), sizeof size);
   if (datagram.size() - sizeof size < size) return std::nullopt;
-  auto const record = datagram.subspan(sizeof size, size);
-  datagram = datagram.subspan(sizeof size + size);
-  return record;
-}
-
-std::optional<TrackerRecord> decode_record(std::span<std::uint8_t const> bytes) {
-  CodecReader reader(bytes);
+  ExecReader reader(datagram.subspan(sizeof size, size), last_parent_);
   TrackerRecord record;
-  alternatives<CodecReader, ExecRecord, ExitRecord, LostRecord, ReadyRecord, BarrierRecord>(reader, record);
+  alternatives<ExecReader, ExecRecord, ExitRecord, LostRecord, ReadyRecord, BarrierRecord>(reader, record);
   if (!reader.done()) return std::nullopt;
   if (auto const *exec = std::get_if<ExecRecord>(&record)) {
     // A process is told of under its own number, or the gateway would file it under another's.
@@ -100,6 +150,8 @@ std::optional<TrackerRecord> decode_record(std::span<std::uint8_t const> bytes) 
                                         exec->process->id.start_ticks == exec->start_ticks);
     if (!own) return std::nullopt;
   }
+  last_parent_ = std::move(reader.last_parent);
+  rest_ = datagram.subspan(sizeof size + size);
   return record;
 }
 

@@ -6,17 +6,36 @@
 
 namespace imdsgate {
 
-// At most kMaxMessage bytes: of an exec that would be longer the parent at fork, then the parent, then the
-// process becomes unknown.
-Bytes encode(TrackerRecord const &record);
+// A datagram holds one record or several, each behind its length: one for each record would cost both ends most of what
+// a record costs. A parent that is the one of the exec before it in the datagram is not written again.
+class RecordWriter {
+ public:
+  // Takes at most kMaxMessage bytes: of an exec that would be longer the parent at fork, then the parent, then the
+  // process becomes unknown.
+  void add(TrackerRecord const &record);
+  bool empty() const { return datagram_.empty(); }
+  bool full() const { return datagram_.size() >= kFull; }  // to be sent before the next is added
+  Bytes take();                                            // and begins the next datagram
 
-// nullopt: not exactly one well-formed record.
-std::optional<TrackerRecord> decode_record(std::span<std::uint8_t const> bytes);
+  static constexpr std::size_t kFull = 32u << 10;
 
-// A datagram holds one record or several, each behind its length.
-void append_record(Bytes &datagram, std::span<std::uint8_t const> record);
-// Takes the first off. nullopt: it is not whole.
-std::optional<std::span<std::uint8_t const>> next_record(std::span<std::uint8_t const> &datagram);
-constexpr std::size_t kMaxDatagram = kMaxMessage + sizeof(std::uint32_t);
+ private:
+  Bytes datagram_;
+  ImagePtr last_parent_;
+};
+
+constexpr std::size_t kMaxDatagram = RecordWriter::kFull + kMaxMessage + sizeof(std::uint32_t);
+
+class RecordReader {
+ public:
+  explicit RecordReader(std::span<std::uint8_t const> datagram) : rest_(datagram) {}
+  bool done() const { return rest_.empty(); }
+  // nullopt: not a well-formed record, and nothing behind it is read.
+  std::optional<TrackerRecord> next();
+
+ private:
+  std::span<std::uint8_t const> rest_;
+  ImagePtr last_parent_;
+};
 
 }  // namespace imdsgate

@@ -7,8 +7,6 @@
 #include <boost/uuid/uuid_io.hpp>
 #include <fstream>
 
-#include "attribute/exe_proof.hpp"
-
 namespace imdsgate {
 namespace {
 
@@ -101,6 +99,7 @@ Process Describer::read(ProcDir &dir, ProcessSnapshot const &snapshot) {
   process.args = std::move(line.args);
   process.args_truncated = line.truncated;
   process.working_directory = dir.link("cwd");
+  names_.look_again();
   process.user_name = names_.user(process.effective_uid);
   process.group_name = names_.group(process.effective_gid);
   rename(process, process.id.tgid, process.id.start_ticks);
@@ -127,6 +126,11 @@ Answered<Process> Describer::image(pid_t tgid) {
   return why;
 }
 
+void Describer::look_again() {
+  names_.look_again();
+  proofs_.look_again();
+}
+
 void Describer::rename(Process &process, pid_t tgid, std::uint64_t start_ticks) const {
   process.id.tgid = tgid;
   process.id.start_ticks = start_ticks;
@@ -141,7 +145,7 @@ Process Describer::recorded(KernelExec const &exec) {
   process.parent_pid = exec.parent_tgid;
   process.comm = exec.comm;
   process.executed_as = exec.filename;
-  process.executable = prove_recorded(exec);
+  process.executable = proofs_.prove(exec);
   if (exec.arguments) {
     process.args = exec.arguments->args;
     process.args_truncated = exec.arguments->truncated;

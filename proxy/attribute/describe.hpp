@@ -6,6 +6,7 @@
 #include "attribute/account_names.hpp"
 #include "attribute/cgroup_tree.hpp"
 #include "attribute/codec.hpp"
+#include "attribute/exe_proof.hpp"
 #include "attribute/kernel_exec.hpp"
 #include "attribute/proc_dir.hpp"
 
@@ -28,6 +29,8 @@ class Describer {
   // As image(), of what a kernel program wrote down when the process exec'd; looks at the process itself only for what
   // that does not tell, and does without where it has ended.
   Process recorded(KernelExec const &exec);
+  // Ahead of execs that have all happened already: files and accounts are looked at once for all of them.
+  void look_again();
   // What `state` says of the process's users and its tracer.
   void set_rights(Process &process, TaskState const &state);
 
@@ -43,6 +46,7 @@ class Describer {
 
   CgroupTree &cgroups_;
   AccountNames names_;
+  RecordedProofs proofs_;
   std::string boot_id_;
   std::chrono::system_clock::time_point boot_time_;
 };

@@ -32,8 +32,6 @@ std::optional<Mount> own_mount(std::uint64_t id) {
   return std::nullopt;
 }
 
-enum class Sight { same, other, unreadable };
-
 Sight seen_from_here(std::string const &path, FileState const &executable) {
   auto file = open_path(path, RESOLVE_CACHED);
   if (!file && errno == EAGAIN) {
@@ -56,7 +54,7 @@ std::uint64_t own_mount_namespace() {
 
 }  // namespace
 
-std::optional<Executable> prove_recorded(KernelExec const &exec) {
+std::optional<Executable> RecordedProofs::prove(KernelExec const &exec) {
   static auto const own_namespace = own_mount_namespace();
   if (!exec.path_known || exec.detached) return std::nullopt;
   Executable executable;
@@ -67,7 +65,10 @@ std::optional<Executable> prove_recorded(KernelExec const &exec) {
   } else if (exec.unlinked) {
     executable.unproven = Unproven::exe_replaced;
   } else {
-    auto const seen = seen_from_here(exec.path, {exec.executable, exec.mount, exec.links});
+    FileState const file{exec.executable, exec.mount, exec.links};
+    auto const [known, is_new] = seen_.try_emplace({exec.path, file});
+    if (is_new) known->second = seen_from_here(exec.path, file);
+    auto const seen = known->second;
     if (seen == Sight::same) return executable;
     if (exec.mount_namespace == own_namespace) return std::nullopt;
     executable.unproven = seen == Sight::other ? Unproven::other_namespace : Unproven::unreadable;

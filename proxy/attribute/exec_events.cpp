@@ -184,9 +184,9 @@ void ExecEvents::take_records() {
 }
 
 bool ExecEvents::take_datagram(std::span<std::uint8_t const> datagram) {
-  while (!datagram.empty()) {
-    auto const bytes = next_record(datagram);
-    auto record = bytes ? decode_record(*bytes) : std::nullopt;
+  RecordReader records(datagram);
+  while (!records.done()) {
+    auto record = records.next();
     if (!record) return false;
     take(std::move(*record));
   }

@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <variant>
@@ -17,6 +18,9 @@ namespace imdsgate {
 // linux/cn_proc.h) and what libstdc++ reads for this clock: they compare.
 using MonotonicTime = std::chrono::steady_clock::time_point;
 
+// Images are shared: of a loop that starts programs all have the same parent.
+using ImagePtr = std::shared_ptr<Process const>;
+
 // One execve(2) that succeeded.
 struct ExecRecord {
   MonotonicTime time{};
@@ -24,14 +28,14 @@ struct ExecRecord {
   std::uint32_t exec_seq = 0;  // how many of this process were seen, this one included
   // nullopt: not even that could be read, the process was gone.
   std::optional<std::uint64_t> start_ticks;
-  // As the process was just after the exec. nullopt: what it exec'd is unknown; `unknown` says why.
-  std::optional<Process> process;
+  // As the process was just after the exec. nullptr: what it exec'd is unknown; `unknown` says why.
+  ImagePtr process;
   std::string unknown;
-  // By the fork, whoever has adopted it since. As it was at this exec; nullopt: unknown, or there is none.
+  // By the fork, whoever has adopted it since. As it was at this exec; nullptr: unknown, or there is none.
   pid_t parent_tgid = 0;
-  std::optional<Process> parent;
+  ImagePtr parent;
   // Only when the parent has exec'd between the fork and this exec.
-  std::optional<Process> parent_at_fork;
+  ImagePtr parent_at_fork;
   // The process exec'd again before it could be looked at, so that the record before this one (of the same
   // process) described this exec: what it exec'd then is unknown.
   bool earlier_unseen = false;

@@ -8,7 +8,7 @@
 namespace imdsgate {
 namespace {
 
-constexpr std::size_t kAtOnce = 64;
+constexpr std::size_t kAtOnce = 256;
 constexpr int kEnough = -1;  // what stops libbpf after an event
 
 }  // namespace

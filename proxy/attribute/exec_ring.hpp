@@ -17,7 +17,7 @@ class ExecRing : public ExecSource {
   ~ExecRing() override;
   ExecRing(ExecRing const &) = delete;
   int poll_fd() override;
-  std::chrono::milliseconds patience() const override { return std::chrono::milliseconds(20); }
+  std::chrono::milliseconds patience() const override { return std::chrono::milliseconds(50); }
   bool drain(std::vector<ProcessEvent> &events) override;
 
  private:

@@ -23,7 +23,12 @@ bool same_image(ExecKey const &a, ExecKey const &b) {
 ExecTable::ExecTable(ProcessReader reader, Emit emit, std::size_t limit)
     : reader_(std::move(reader)), emit_(std::move(emit)), limit_(limit) {}
 
-void ExecTable::apply(ProcessEvent const &event) {
+void ExecTable::apply(std::span<ProcessEvent const> events) {
+  if (reader_.look_again) reader_.look_again();
+  for (auto const &event : events) take(event);
+}
+
+void ExecTable::take(ProcessEvent const &event) {
   switch (event.what) {
     case ProcessEvent::What::fork: return fork(event);
     case ProcessEvent::What::exec: return exec(event);
@@ -116,7 +121,7 @@ void ExecTable::take_image(Entry &entry, KernelExec const &exec, ExecRecord &rec
   entry.start_ticks = exec.self.start_ticks;
   entry.image = std::make_shared<Process const>(reader_.recorded(exec));
   record.start_ticks = entry.start_ticks;
-  record.process = *entry.image;
+  record.process = entry.image;
 }
 
 // The number is another process's by now, and neither its end nor its beginning was told.
@@ -163,7 +168,7 @@ void ExecTable::read_image(Entry &entry, ExecRecord &record) {
   }
   record.earlier_unseen = before && entry.execs > 1 && same_image(before->id.exec, described->id.exec);
   entry.image = std::make_shared<Process const>(std::move(*described));
-  record.process = *entry.image;
+  record.process = entry.image;
 }
 
 // False: who has the number now is not who had it then.
@@ -183,12 +188,12 @@ void ExecTable::add_parent(Entry &entry, ExecRecord &record) {
   record.parent_tgid = entry.parent_tgid;
   if (!entry.parent) return;
   auto const now = image_of(*entry.parent);
-  if (now) record.parent = *now;
+  record.parent = now;
   auto const &then = entry.inherited;
-  if (then && (!now || !same_image(now->id.exec, then->id.exec))) record.parent_at_fork = *then;
+  if (then && (!now || !same_image(now->id.exec, then->id.exec))) record.parent_at_fork = then;
 }
 
-ExecTable::ImagePtr ExecTable::image_of(Entry &entry) {
+ImagePtr ExecTable::image_of(Entry &entry) {
   if (entry.ended) return as_it_ended(entry);
   // One that exec'd and could not be read then is not what it was forked as.
   bool const unread = !entry.image && (!entry.inherited || entry.execs > 0);
@@ -206,7 +211,7 @@ ExecTable::ImagePtr ExecTable::image_of(Entry &entry) {
 }
 
 // Its credentials are those that were last read. That a tracer had it cannot be asked any more.
-ExecTable::ImagePtr ExecTable::as_it_ended(Entry &entry) const {
+ImagePtr ExecTable::as_it_ended(Entry &entry) const {
   if (entry.image && entry.traced && entry.image->executable) {
     auto distrusted = *entry.image;
     if (!distrusted.executable->unproven) distrusted.executable->unproven = Unproven::traced;
@@ -218,7 +223,7 @@ ExecTable::ImagePtr ExecTable::as_it_ended(Entry &entry) const {
 
 // What a fork is before it execs: its parent's image under its own number, of which only the start time has
 // to be read. Reading all of it might show what it has exec'd meanwhile.
-ExecTable::ImagePtr ExecTable::by_inheritance(Entry &entry) {
+ImagePtr ExecTable::by_inheritance(Entry &entry) {
   if (!entry.start_ticks) {
     auto const stat = reader_.stat(entry.tgid);
     if (!stat || !began_as(entry, stat->start_ticks)) return nullptr;
@@ -337,7 +342,7 @@ void ExecTable::tell_changed(Entry &entry, MonotonicTime when) {
   record.tgid = entry.tgid;
   record.exec_seq = ++entry.execs;
   record.start_ticks = entry.start_ticks;
-  record.process = *entry.image;
+  record.process = entry.image;
   record.found_later = true;
   entry.last_exec = entry.scanned;
   add_parent(entry, record);

@@ -9,6 +9,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -28,6 +29,9 @@ struct ProcessReader {
   std::function<void(Process &, TaskState const &)> set_rights{};
   // Makes a description that of another process which has the same image: id, entity_id and start.
   std::function<void(Process &, pid_t, std::uint64_t start_ticks)> rename;
+  // What was looked up before counts no longer. Called ahead of events that have happened already: of those, one look
+  // serves all.
+  std::function<void()> look_again{};
   std::function<std::vector<pid_t>()> everyone;
   std::function<MonotonicTime()> now;
   std::function<std::uint64_t(MonotonicTime)> ticks;  // the time as start_ticks counts it
@@ -47,7 +51,8 @@ class ExecTable {
   // Reads all of /proc. After a loss it tells what it finds changed; events that are older than what it saw
   // may still come.
   void scan();
-  void apply(ProcessEvent const &event);
+  void apply(std::span<ProcessEvent const> events);
+  void apply(ProcessEvent const &event) { apply({&event, 1}); }
   // Events were lost, and /proc has not been read since.
   bool needs_scan() const { return needs_scan_; }
   // Looks whether the processes whose main thread ended before others are still there.
@@ -58,7 +63,6 @@ class ExecTable {
   ExecTableCounters const &counters() const { return counters_; }
 
  private:
-  using ImagePtr = std::shared_ptr<Process const>;
   struct Entry {
     pid_t tgid = 0;
     std::optional<std::uint64_t> start_ticks;  // nullopt: not read yet
@@ -80,6 +84,7 @@ class ExecTable {
   };
   using EntryPtr = std::shared_ptr<Entry>;
 
+  void take(ProcessEvent const &event);
   void fork(ProcessEvent const &event);
   void exec(ProcessEvent const &event);
   void exit(ProcessEvent const &event);

@@ -11,7 +11,6 @@
 #include <memory>
 
 #include "attribute/cgroup_tree.hpp"
-#include "attribute/codec_exec.hpp"
 #include "attribute/describe.hpp"
 #include "attribute/exec_ring.hpp"
 #include "attribute/holders.hpp"
@@ -22,8 +21,6 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// A datagram for each record would cost both ends most of what a record costs.
-constexpr std::size_t kDatagram = 32u << 10;
 constexpr std::size_t kRingAt = 64u << 10;  // bytes that wait: a third of what the socket holds
 constexpr auto kRingAfter = 50ms;      // how late the gateway may learn of an exec that it does not ask for
 constexpr auto kSweepEvery = 1s;
@@ -64,6 +61,7 @@ ProcessReader reader_of(Describer &describer) {
   reader.rename = [&describer](Process &process, pid_t tgid, std::uint64_t start_ticks) {
     describer.rename(process, tgid, start_ticks);
   };
+  reader.look_again = [&describer] { describer.look_again(); };
   reader.everyone = HolderSearch::everyone;
   reader.now = std::chrono::steady_clock::now;
   reader.ticks = boot_ticks;
@@ -138,10 +136,8 @@ void ExecTracker::take_events() {
   std::atomic_thread_fence(std::memory_order_seq_cst);
   events_.clear();
   emptied_ = source_.drain(events_);
-  for (auto const &event : events_) {
-    table_.apply(event);
-    last_event_ = std::max(last_event_, event.time);
-  }
+  if (!events_.empty()) table_.apply(events_);
+  for (auto const &event : events_) last_event_ = std::max(last_event_, event.time);
   if (!emptied_) return;
   if (table_.needs_scan()) table_.scan();
   send_told();
@@ -190,14 +186,13 @@ void ExecTracker::answer(bool at_rest) {
 }
 
 void ExecTracker::tell(TrackerRecord const &record) {
-  auto const bytes = encode(record);
-  if (told_.size() + bytes.size() > kDatagram) send_told();
-  append_record(told_, bytes);
+  told_.add(record);
+  if (told_.full()) send_told();
 }
 
 void ExecTracker::send_told() {
   if (told_.empty()) return;
-  auto const datagram = std::exchange(told_, {});
+  auto const datagram = told_.take();
   int flags = MSG_NOSIGNAL | MSG_DONTWAIT;
   while (::send(records_.get(), datagram.data(), datagram.size(), flags) < 0 && !gateway_gone_) {
     if (errno == EINTR) continue;

@@ -5,7 +5,7 @@
 
 #include <functional>
 
-#include "attribute/codec.hpp"
+#include "attribute/codec_exec.hpp"
 #include "attribute/exec_page.hpp"
 #include "attribute/exec_source.hpp"
 #include "attribute/exec_table.hpp"
@@ -52,7 +52,7 @@ class ExecTracker {
   ExecTable table_;
   std::function<MonotonicTime()> now_;
   std::vector<ProcessEvent> events_;
-  Bytes told_;                 // a datagram that is not sent yet
+  RecordWriter told_;          // what is not sent yet
   std::size_t unrung_ = 0;     // bytes sent since it last rang
   struct Barrier {
     std::uint32_t number;

@@ -25,6 +25,7 @@ struct FileState {
   FileId id;
   std::uint64_t mount = 0;  // 0: the kernel does not say
   std::uint32_t links = 0;
+  auto operator<=>(FileState const &) const = default;
 };
 // AT_STATX_DONT_SYNC: what is known already, without asking a file system that may not answer. errno on
 // failure.

@@ -9,29 +9,26 @@ namespace {
 constexpr auto kShortestMemory = std::chrono::seconds(10);
 constexpr std::size_t kMostEnriched = 1024;
 
-// Shares the record's memory.
-std::shared_ptr<Process const> part_of(ExecRecordPtr const &record, Process const &process) { return {record, &process}; }
-
 LiveRules::Exec exec_of(ExecRecord const &record) {
   auto who = std::make_shared<Lineage>();
   who->process = *record.process;
-  who->parent = record.parent;
-  if (record.parent_at_fork) who->former_parents.push_back(std::make_shared<Process const>(*record.parent_at_fork));
+  if (record.parent) who->parent = *record.parent;
+  if (record.parent_at_fork) who->former_parents.push_back(record.parent_at_fork);
   return {ExecContext::moment(record.time), std::move(who)};
 }
 
 LineagePtr enriched(Lineage const &who, ExecRecordPtr const &record) {
   auto known = std::make_shared<Lineage>(who);
-  known->process.at_exec = part_of(record, *record->process);
+  known->process.at_exec = record->process;
   if (record->parent) {
     // Whoever has adopted it since is not who started it.
     if (known->parent && known->parent->entity_id == record->parent->entity_id) {
-      known->former_parents.push_back(part_of(record, *record->parent));
+      known->former_parents.push_back(record->parent);
     } else {
-      known->parent = record->parent;
+      known->parent = *record->parent;
     }
   }
-  if (record->parent_at_fork) known->former_parents.push_back(part_of(record, *record->parent_at_fork));
+  if (record->parent_at_fork) known->former_parents.push_back(record->parent_at_fork);
   return known;
 }
 

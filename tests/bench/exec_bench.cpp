@@ -35,6 +35,7 @@ using Clock = std::chrono::steady_clock;
 struct Options {
   int rounds = 20;
   int programs = 400;  // a round and a loop
+  int warm_up = 50;    // a round, before it is timed
   int loops = 1;       // that start programs at the same time
   int barriers = 500;
   std::string program = "/bin/true";
@@ -54,8 +55,10 @@ void start_and_await(std::string const &program) {
   if (::waitpid(pid, nullptr, 0) != pid) die("waitpid");
 }
 
-// Programs a second, of all loops together.
+// Programs a second, of all loops together, once everything has been run before: a fork(2) makes the pages of both
+// processes be copied when they are first written, and the gateway has just been started by one.
 double rate(Options const &options) {
+  for (int n = 0; n < options.warm_up; ++n) start_and_await(options.program);
   auto const started = Clock::now();
   std::vector<pid_t> loops;
   for (int i = 1; i < options.loops; ++i) {
@@ -208,7 +211,7 @@ void measure_rates(Options const &options) {
   std::vector<double> without, with, ratios, micros_without, micros_with;
   Totals totals;
   (void)rate(options);  // warms the caches
-  auto const programs = options.programs * options.loops;
+  auto const programs = static_cast<double>(options.programs * options.loops + options.warm_up);
   auto const alone = [&] {
     auto const before = own_cpu_seconds();
     without.push_back(rate(options));
@@ -269,6 +272,7 @@ int main(int argc, char **argv) {
   CLI::App app("What exec events cost");
   app.add_option("--rounds", options.rounds, "of each kind")->capture_default_str();
   app.add_option("--programs", options.programs, "started a round and loop")->capture_default_str();
+  app.add_option("--warm-up", options.warm_up, "before a round is timed")->capture_default_str();
   app.add_option("--loops", options.loops, "that start programs at the same time")->capture_default_str();
   app.add_option("--barriers", options.barriers)->capture_default_str();
   app.add_option("--program", options.program)->capture_default_str();

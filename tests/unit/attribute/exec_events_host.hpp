@@ -78,7 +78,7 @@ class ExecEventsTest : public LiveHost, public ::testing::WithParamInterface<By>
     EXPECT_TRUE(record->process) << record->unknown;
     return *record;
   }
-  static std::string exe(std::optional<Process> const &process) {
+  static std::string exe(ImagePtr const &process) {
     return process && process->executable ? process->executable->path : "unknown";
   }
 

@@ -11,19 +11,22 @@ MonotonicTime at(std::chrono::milliseconds time) {
   return MonotonicTime(1000s + time);
 }
 
+ImagePtr image_of(pid_t tgid, std::uint64_t start_ticks) {
+  auto image = std::make_shared<Process>();
+  image->id.tgid = tgid;
+  image->id.start_ticks = start_ticks;
+  return image;
+}
+
 ExecRecord exec_of(pid_t tgid, MonotonicTime time, std::uint32_t exec_seq = 1) {
   ExecRecord record;
   record.time = time;
   record.tgid = tgid;
   record.exec_seq = exec_seq;
   record.start_ticks = 7;
-  record.process.emplace();
-  record.process->id.tgid = tgid;
-  record.process->id.start_ticks = 7;
+  record.process = image_of(tgid, 7);
   record.parent_tgid = 1;
-  record.parent.emplace();
-  record.parent->id.tgid = 1;
-  record.parent->id.start_ticks = 3;
+  record.parent = image_of(1, 3);
   return record;
 }
 ExecRecord unknown_exec(pid_t tgid, MonotonicTime time) {

@@ -18,7 +18,7 @@ class KernelExecTable : public ::testing::Test {
     table_.apply(event);
     return execs_.empty() ? ExecRecord{} : execs_.back();
   }
-  static std::string exe(std::optional<Process> const &process) {
+  static std::string exe(ImagePtr const &process) {
     return process && process->executable ? process->executable->path : "unknown";
   }
 

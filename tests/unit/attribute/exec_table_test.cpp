@@ -24,7 +24,7 @@ class ExecTableTest : public ::testing::Test {
     EXPECT_EQ(execs_.size(), before + 1);
     return execs_.empty() ? ExecRecord{} : execs_.back();
   }
-  static std::string exe(std::optional<Process> const &process) {
+  static std::string exe(ImagePtr const &process) {
     return process && process->executable ? process->executable->path : "unknown";
   }
 

@@ -59,10 +59,9 @@ class ExecTrackerTest : public ::testing::Test {
     for (;;) {
       auto const size = ::recv(gateway_.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
       if (size <= 0) return all;
-      std::span<std::uint8_t const> datagram(buffer.data(), static_cast<std::size_t>(size));
-      while (!datagram.empty()) {
-        auto const bytes = next_record(datagram);
-        auto record = bytes ? decode_record(*bytes) : std::nullopt;
+      RecordReader datagram({buffer.data(), static_cast<std::size_t>(size)});
+      while (!datagram.done()) {
+        auto record = datagram.next();
         EXPECT_TRUE(record);
         if (!record) break;
         all.push_back(std::move(*record));

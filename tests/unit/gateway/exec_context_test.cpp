@@ -76,7 +76,7 @@ TEST_F(ExecContextTest, WhoAdoptedItIsNotItsParent) {
 
 TEST_F(ExecContextTest, TheParentAtTheForkIsKept) {
   auto record = exec_of(exec_, shell_, at(1000ms));
-  record.parent_at_fork = known_as(process("/tmp/dropped", "dropped", 1000), "e-shell", 10);
+  record.parent_at_fork = std::make_shared<Process const>(known_as(process("/tmp/dropped", "dropped", 1000), "e-shell", 10));
   execs_.tell(record);
   auto const known = context_.with_exec(as_read(shell_));
   ASSERT_THAT(known->former_parents, SizeIs(2));

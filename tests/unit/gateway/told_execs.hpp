@@ -40,9 +40,9 @@ inline ExecRecord exec_of(Process const &process, Process const &parent, Monoton
   record.tgid = process.id.tgid;
   record.exec_seq = 1;
   record.start_ticks = process.id.start_ticks;
-  record.process = process;
+  record.process = std::make_shared<Process const>(process);
   record.parent_tgid = parent.id.tgid;
-  record.parent = parent;
+  record.parent = std::make_shared<Process const>(parent);
   return record;
 }
 
