@@ -19,9 +19,9 @@
 #include "gateway/exec_context.hpp"
 #include "gateway/exec_feed.hpp"
 #include "gateway/gateway.hpp"
-#include "gateway/host_rules.hpp"
 #include "gateway/instance_lock.hpp"
 #include "gateway/interception.hpp"
+#include "gateway/live_configuration.hpp"
 #include "gateway/metrics_server.hpp"
 #include "gateway/start_up.hpp"
 #include "gateway/status.hpp"
@@ -58,26 +58,20 @@ class Daemon {
 
  private:
   Result<void> open_parts();
-  Result<void> stand_beside_host_rules();
-  void take_over(HostRules rules);
   Result<void> open_control_and_metrics();
   asio::awaitable<void> serve_signals();
   asio::awaitable<void> tick();
   asio::awaitable<void> stop();
   asio::awaitable<json::object> set_mode(Mode mode, ControlPeer peer);
   asio::awaitable<json::object> reload(std::optional<ControlPeer> peer);
-  asio::awaitable<void> look_at_host_rules_again();
   void announce(Lifecycle what, bool alert, std::string message, std::optional<ControlPeer> peer = std::nullopt,
                 std::map<std::string, std::string> details = {});
   void refresh_metrics();
   void say_what_was_lost();
-  std::string mode_source() const { return options_.mode ? "--mode" : "the configuration file"; }
 
-  RunOptions const options_;
   InstanceLock const lock_;
-  Settings settings_;
-  PolicySet policies_;
-  HostRules host_rules_;  // what is in settings_ and policies_ of them
+  LiveConfiguration configuration_;
+  Settings const &settings_{configuration_.settings()};
   asio::io_context loop_{1};
   std::optional<Worker> worker_;  // its thread starts after the prober was forked
   asio::signal_set signals_{loop_, SIGTERM, SIGINT, SIGHUP};
@@ -102,13 +96,9 @@ class Daemon {
 
 Daemon::Daemon(RunOptions const &options, Configuration configuration, InstanceLock lock,
                Result<ExecQueue> exec_queue)
-    : options_(options),
-      lock_(std::move(lock)),
-      settings_(std::move(configuration.settings)),
-      policies_(std::move(configuration.policies)),
-      exec_queue_(std::move(exec_queue)) {
-  if (options_.mode) settings_.mode = *options_.mode;
-}
+    : lock_(std::move(lock)),
+      configuration_(options, std::move(configuration)),
+      exec_queue_(std::move(exec_queue)) {}
 
 Result<void> Daemon::start_up() {
   if (auto opened = open_parts(); !opened) return opened;
@@ -124,27 +114,13 @@ Result<void> Daemon::start_up() {
   parts.client_alive = [this](Flow const &flow) {
     return flow.transport == Transport::unix_socket || client_sockets_->open_at_client(flow);
   };
-  gateway_.emplace(std::move(parts), settings_, policies_);
+  gateway_.emplace(std::move(parts), settings_, configuration_.policies());
   interception_.emplace(*gateway_, *worker_, settings_, metrics_, [this](Lifecycle what, bool alert, std::string message) {
     announce(what, alert, std::move(message));
   });
   if (auto listening = interception_->open_listeners(inherited_listeners()); !listening) return listening;
   if (auto opened = open_control_and_metrics(); !opened) return opened;
   return interception_->arm(settings_.mode);
-}
-
-Result<void> Daemon::stand_beside_host_rules() {
-  auto rules = look_at_host_rules(settings_);
-  if (!rules) return rules.error();
-  take_over(*std::move(rules));
-  for (auto const &line : host_rules_.notes()) std::cerr << "imdsgate: " << line << '\n';
-  return {};
-}
-
-void Daemon::take_over(HostRules rules) {
-  host_rules_ = std::move(rules);
-  leave_out(host_rules_.left_out, settings_.endpoints);
-  policies_ = beside_host_rules(policies_, host_rules_.denials, host_rules_.left_out);
 }
 
 Result<void> Daemon::open_parts() {
@@ -166,7 +142,8 @@ Result<void> Daemon::open_parts() {
       asio::co_spawn(loop_, stop(), asio::detached);
     }
   });
-  if (auto beside = stand_beside_host_rules(); !beside) return beside;
+  if (auto beside = configuration_.stand_beside_host_rules(); !beside) return beside;
+  for (auto const &line : configuration_.host_rules().notes()) std::cerr << "imdsgate: " << line << '\n';
   auto tier = AttributionTier::choose(settings_, *prober_);
   if (!tier) return tier.error();
   tier_.emplace(std::move(tier.value()));
@@ -196,7 +173,7 @@ Result<void> Daemon::open_control_and_metrics() {
   if (!control) return control.error();
   control_ = std::move(control.value());
   commands_.status = [this] {
-    return status_of({*gateway_, *interception_, *tier_, *reporter_, settings_, host_rules_, exec_feed_->source(), started_});
+    return status_of({*gateway_, *interception_, *tier_, *reporter_, settings_, configuration_.host_rules(), exec_feed_->source(), started_});
   };
   commands_.mode = [this] { return gateway_->mode(); };
   commands_.set_mode = [this](Mode mode, ControlPeer peer) { return set_mode(mode, peer); };
@@ -217,10 +194,11 @@ int Daemon::run() {
   std::map<std::string, std::string> details{
       {"version", IMDSGATE_VERSION}, {"attribution_tier", tier_->name()}, {"exec_events", exec_feed_->source()}};
   if (!tier_->why_not_bpf().empty()) details["attribution_not_bpf"] = tier_->why_not_bpf();
-  for (auto const &denial : host_rules_.denials) {
+  auto const &[denials, left_out] = configuration_.host_rules();
+  for (auto const &denial : denials) {
     details["existing"] += (details["existing"].empty() ? "" : "\n") + denial.to_string();
   }
-  for (auto const &endpoint : host_rules_.left_out) {
+  for (auto const &endpoint : left_out) {
     details["not_guarded"] += (details["not_guarded"].empty() ? "" : " ") + endpoint.to_string();
   }
   announce(Lifecycle::started, false, "imdsgate " IMDSGATE_VERSION " started", std::nullopt, std::move(details));
@@ -305,7 +283,7 @@ asio::awaitable<json::object> Daemon::set_mode(Mode mode, ControlPeer peer) {
   auto const applied = co_await interception_->apply(mode);
   announce(Lifecycle::mode_changed, false,
            "mode " + std::string(to_string(before)) + " → " + std::string(to_string(mode)) +
-               ", until a reload or a restart returns to what " + mode_source() + " says",
+               ", until a reload or a restart returns to what " + configuration_.mode_source() + " says",
            peer, {{"previous_mode", std::string(to_string(before))}});
   json::object reply{{"mode", to_string(mode)}};
   if (!applied) {
@@ -316,36 +294,30 @@ asio::awaitable<json::object> Daemon::set_mode(Mode mode, ControlPeer peer) {
 }
 
 asio::awaitable<json::object> Daemon::reload(std::optional<ControlPeer> peer) {
-  auto const path = options_.configuration;
-  bool const named = options_.named;
-  auto const load = [path, named] { return load_configuration(path, named); };
-  auto loaded = co_await run_on(*worker_, load);
-  if (options_.mode) loaded.settings.mode = *options_.mode;
-  metrics_.count_reload(loaded.ok());
+  auto const reloaded = co_await configuration_.reload(*worker_);
+  metrics_.count_reload(reloaded.errors.empty());
   json::object reply;
-  if (!loaded.ok()) {
+  if (!reloaded.errors.empty()) {
     json::array problems;
     std::string text = "the configuration has errors, the old policy stays:";
-    for (auto const &problem : loaded.problems) {
-      if (problem.warning) continue;
+    for (auto const &problem : reloaded.errors) {
       problems.emplace_back(problem.to_string());
       text += "\n  " + problem.to_string();
     }
     announce(Lifecycle::reload_failed, true, std::move(text), peer);
     co_return json::object{{"error", "the configuration has errors, the old policy stays"}, {"problems", problems}};
   }
-  std::string const restart = needs_restart(settings_, loaded.settings);
-  keep_what_needs_restart(settings_, loaded.settings);
-  settings_ = loaded.settings;
-  policies_ = loaded.policies;
-  co_await look_at_host_rules_again();
-  gateway_->reload(settings_, policies_);
+  if (auto const &error = reloaded.host_rules) {
+    announce(Lifecycle::drift, true, "what was taken over of the host's own rules stays as it was: " + error->detail);
+  }
+  gateway_->reload(settings_, configuration_.policies());
   interception_->reload(settings_);
   if (auto guarded = tier_->guard(settings_.endpoints); !guarded) {
     announce(Lifecycle::drift, true, guarded.error().detail);  // those that are new are the prober's
   }
   auto const applied = co_await interception_->apply(settings_.mode);
-  std::string message = "configuration read again; mode " + std::string(to_string(settings_.mode)) + " as " + mode_source() + " says";
+  std::string message = "configuration read again; mode " + std::string(to_string(settings_.mode)) + " as " + configuration_.mode_source() + " says";
+  auto const &restart = reloaded.needs_restart;
   if (!restart.empty()) message += "; needs a restart to take effect: " + restart;
   announce(Lifecycle::reloaded, false, std::move(message), peer);
   reply["mode"] = to_string(settings_.mode);
@@ -355,19 +327,6 @@ asio::awaitable<json::object> Daemon::reload(std::optional<ControlPeer> peer) {
     reply["error"] = "the policy is new; the firewall is not: " + applied.error().detail;
   }
   co_return reply;
-}
-
-// With new settings. What was taken over stays when it cannot be found out what holds now: the redirect stands.
-asio::awaitable<void> Daemon::look_at_host_rules_again() {
-  bool const any = !host_rules_.denials.empty() || !host_rules_.left_out.empty();
-  if (!any && settings_.existing != Existing::translate) co_return;
-  auto const settings = settings_;
-  auto const look = [settings] { return look_at_host_rules(settings); };
-  auto now = co_await run_on(*worker_, look);
-  if (!now) {
-    announce(Lifecycle::drift, true, "what was taken over of the host's own rules stays as it was: " + now.error().detail);
-  }
-  take_over(now ? *std::move(now) : host_rules_);
 }
 
 void Daemon::announce(Lifecycle what, bool alert, std::string message, std::optional<ControlPeer> peer,
