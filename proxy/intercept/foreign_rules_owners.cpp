@@ -177,6 +177,15 @@ class Translation {
 
 }  // namespace
 
+// A connection is no use when its later packets are refused.
+ChainStep::Applies StepTests::applies(ChainStep::Then then) const {
+  using Then = ChainStep::Then;
+  bool const harmless = then == Then::next || then == Then::accept || then == Then::leave;
+  bool const refused_later = not_new && established && !harmless;
+  if (never || (not_new && !refused_later)) return ChainStep::Applies::never;
+  return unclear || refused_later ? ChainStep::Applies::unclear : ChainStep::Applies::to_owners;
+}
+
 std::optional<std::vector<RefusedOwners>> refused_owners(Chains const &chains, std::string const &base,
                                                          bool policy_refuses) {
   auto const uids = stretches(chains, false), gids = stretches(chains, true);

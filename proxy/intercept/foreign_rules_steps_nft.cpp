@@ -12,7 +12,6 @@ using nft::at;
 using nft::text_at;
 namespace json = boost::json;
 
-using Applies = ChainStep::Applies;
 using Then = ChainStep::Then;
 
 // The elements of an anonymous set, or the one value. A named set's elements may change, so it is no value.
@@ -90,19 +89,16 @@ class StepReader {
       if (match == nullptr || !match->is_object()) {
         statement(expression);
       } else if (!holds(match->get_object())) {
-        unclear_ = true;
+        tests_.unclear = true;
       }
     }
-    bool const harmless = step_.then == Then::next || step_.then == Then::accept || step_.then == Then::leave;
-    // A connection is no use when its later packets are refused.
-    if (not_new_) established_ &&!harmless ? unclear_ = true : never_ = true;
-    step_.applies = never_ ? Applies::never : unclear_ ? Applies::unclear : Applies::to_owners;
+    step_.applies = tests_.applies(step_.then);
     return std::move(step_);
   }
 
  private:
   bool matches(std::optional<bool> holds, bool negated) {
-    if (holds && *holds == negated) never_ = true;
+    if (holds && *holds == negated) tests_.never = true;
     return holds.has_value();
   }
 
@@ -124,8 +120,8 @@ class StepReader {
     if (ct == nullptr || !ct->is_object() || text_at(ct->get_object(), "key") != "state") return false;
     auto const fresh = among(*right, "new"), later = among(*right, "established");
     if (!fresh || !later) return false;
-    not_new_ = *fresh == negated;
-    established_ = *later != negated;
+    tests_.not_new = *fresh == negated;
+    tests_.established = *later != negated;
     return true;
   }
 
@@ -199,12 +195,12 @@ class StepReader {
       step_.target = text_at(verdict->get_object(), "target");
       return void(step_.then = then);
     }
-    unclear_ = true;
+    tests_.unclear = true;
     step_.then = Then::unclear;
   }
 
   Endpoint const endpoint_;
-  bool never_ = false, unclear_ = false, not_new_ = false, established_ = false;
+  StepTests tests_;
   ChainStep step_;
 };
 

@@ -9,7 +9,6 @@
 namespace imdsgate {
 namespace {
 
-using Applies = ChainStep::Applies;
 using Then = ChainStep::Then;
 
 std::optional<std::uint32_t> decimal(std::string_view text) {
@@ -49,21 +48,18 @@ class StepReader {
       if (negated && ++at_ == words_.size()) break;
       option(words_[at_++], negated);
     }
-    bool const harmless = step_.then == Then::next || step_.then == Then::accept || step_.then == Then::leave;
-    // A connection is no use when its later packets are refused.
-    if (not_new_) established_ &&!harmless ? unclear_ = true : never_ = true;
-    step_.applies = never_ ? Applies::never : unclear_ ? Applies::unclear : Applies::to_owners;
+    step_.applies = tests_.applies(step_.then);
     return std::move(step_);
   }
 
  private:
   std::string next() { return at_ < words_.size() ? words_[at_++] : std::string(); }
-  void matches(bool holds) { never_ = never_ || !holds; }
+  void matches(bool holds) { tests_.never = tests_.never || !holds; }
 
   void option(std::string const &name, bool negated) {
     static std::set<std::string, std::less<>> const kMatches = {"tcp",       "udp",   "owner",   "multiport",
                                                                 "conntrack", "state", "comment", "iprange"};
-    if (name == "-m") return void(unclear_ = !kMatches.contains(next()) || unclear_);
+    if (name == "-m") return void(tests_.unclear = !kMatches.contains(next()) || tests_.unclear);
     if (name == "-d" || name == "--dst-range" || name == "--ctorigdst") return destination(next(), negated);
     if (name == "-p") return protocol(next(), negated);
     if (name == "--dport" || name == "--dports") return ports(next(), negated);
@@ -74,12 +70,12 @@ class StepReader {
     if (name == "--comment" || name == "--reject-with") return void(next());
     if (step_.then == Then::next && targeted_)
       return;  // what a target that only writes something down is told
-    unclear_ = true;
+    tests_.unclear = true;
   }
 
   void destination(std::string const &text, bool negated) {
     auto const block = AddressBlock::parse(text);
-    if (!block) return void(unclear_ = true);
+    if (!block) return void(tests_.unclear = true);
     matches(block->covers(endpoint_.address) != negated);
   }
 
@@ -92,7 +88,7 @@ class StepReader {
     bool among = false;
     for (auto const part : parts_of(text)) {
       auto const range = range_of(part, ':');
-      if (!range) return void(unclear_ = true);
+      if (!range) return void(tests_.unclear = true);
       among = among || contains({*range}, endpoint_.port);
     }
     matches(among != negated);
@@ -100,7 +96,7 @@ class StepReader {
 
   void owner(std::string const &ids, bool of_group, bool negated) {
     auto const range = range_of(ids, '-');
-    if (!range) return void(unclear_ = true);
+    if (!range) return void(tests_.unclear = true);
     step_.owners.push_back({of_group, {*range}, negated});
   }
 
@@ -110,17 +106,17 @@ class StepReader {
                                                       "UNTRACKED"};
     bool among = false;
     for (auto const part : parts_of(states)) {
-      if (!kKnown.contains(part)) return void(unclear_ = true);
+      if (!kKnown.contains(part)) return void(tests_.unclear = true);
       among = among || part == "NEW";
-      established_ = established_ || part == "ESTABLISHED";
+      tests_.established = tests_.established || part == "ESTABLISHED";
     }
-    established_ = established_ != negated;
-    not_new_ = among == negated;
+    tests_.established = tests_.established != negated;
+    tests_.not_new = among == negated;
   }
 
   // A metadata service is not on loopback.
   void interface(std::string const &name, bool negated) {
-    if (name != "lo") return void(unclear_ = true);
+    if (name != "lo") return void(tests_.unclear = true);
     matches(negated);
   }
 
@@ -147,7 +143,8 @@ class StepReader {
   SavedTable const &table_;
   Endpoint const endpoint_;
   std::size_t at_ = 0;
-  bool never_ = false, unclear_ = false, targeted_ = false, not_new_ = false, established_ = false;
+  bool targeted_ = false;
+  StepTests tests_;
   ChainStep step_;
 };
 

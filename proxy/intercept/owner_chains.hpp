@@ -40,6 +40,16 @@ struct ChainStep {
   }
 };
 
+// What a rule's tests, read one by one, say of such a packet.
+struct StepTests {
+  bool never = false;        // one does not hold
+  bool unclear = false;      // one is about something else
+  bool not_new = false;      // it is no connection's first
+  bool established = false;  // it may be a later one
+
+  ChainStep::Applies applies(ChainStep::Then then) const;
+};
+
 using Chains = std::map<std::string, std::vector<ChainStep>, std::less<>>;
 
 // uids × gids
