@@ -12,6 +12,7 @@
 #include "attribute/bpf_execs.hpp"
 #include "attribute/exec_events.hpp"
 #include "attribute/proc_connector.hpp"
+#include "images.hpp"
 #include "live_host.hpp"
 
 extern char **environ;
@@ -77,9 +78,6 @@ class ExecEventsTest : public LiveHost, public ::testing::WithParamInterface<By>
     if (!record) return {};
     EXPECT_TRUE(record->process) << record->unknown;
     return *record;
-  }
-  static std::string exe(ImagePtr const &process) {
-    return process && process->executable ? process->executable->path : "unknown";
   }
 
   ExecQueue queue_;

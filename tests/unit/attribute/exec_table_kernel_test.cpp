@@ -1,6 +1,7 @@
 // The tracker's table over events of a source that looks in the kernel: nothing is read from a process.
 #include <gtest/gtest.h>
 
+#include "images.hpp"
 #include "scripted_processes.hpp"
 
 namespace imdsgate::test {
@@ -17,9 +18,6 @@ class KernelExecTable : public ::testing::Test {
   ExecRecord apply(ProcessEvent const &event) {
     table_.apply(event);
     return execs_.empty() ? ExecRecord{} : execs_.back();
-  }
-  static std::string exe(ImagePtr const &process) {
-    return process && process->executable ? process->executable->path : "unknown";
   }
 
   ScriptedProcesses host_;

@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 
+#include "images.hpp"
 #include "scripted_processes.hpp"
 
 namespace imdsgate::test {
@@ -23,9 +24,6 @@ class ExecTableTest : public ::testing::Test {
     table_.apply(event);
     EXPECT_EQ(execs_.size(), before + 1);
     return execs_.empty() ? ExecRecord{} : execs_.back();
-  }
-  static std::string exe(ImagePtr const &process) {
-    return process && process->executable ? process->executable->path : "unknown";
   }
 
   ScriptedProcesses host_;

@@ -9,13 +9,6 @@
 namespace imdsgate {
 namespace {
 
-std::string told(Decision const &decision, Mode mode) {
-  std::string text =
-      std::string(to_string(decision.verdict)) + '/' + std::string(to_string(enforce(decision, mode))) + " [";
-  for (auto const &finding : decision.findings) text += (text.back() == '[' ? "" : " ") + finding.name;
-  return text + ']';
-}
-
 TEST(Decide, AsTheTableSays) {
   auto const rows = table("decisions.txt");
   for (auto const &row : rows) {

@@ -29,13 +29,6 @@ OwnerDenial denial_of(std::string const &uids, std::string const &gids) {
   return {ranges(uids), ranges(gids), {{*Address::parse("169.254.169.254"), 80}}, "here", {}};
 }
 
-std::string told(Decision const &decision, Mode mode) {
-  std::string text =
-      std::string(to_string(decision.verdict)) + '/' + std::string(to_string(enforce(decision, mode))) + " [";
-  for (auto const &finding : decision.findings) text += (text.back() == '[' ? "" : " ") + finding.name;
-  return text + ']';
-}
-
 TEST(OwnerDenial, HoldsAsTheTableSays) {
   for (auto const &row : table("owner_denials.txt")) {
     auto const &given = row.given;

@@ -292,4 +292,12 @@ struct Case {
   }
 };
 
+// "verdict/action [finding finding]"
+inline std::string told(Decision const &decision, Mode mode) {
+  std::string text =
+      std::string(to_string(decision.verdict)) + '/' + std::string(to_string(enforce(decision, mode))) + " [";
+  for (auto const &finding : decision.findings) text += (text.back() == '[' ? "" : " ") + finding.name;
+  return text + ']';
+}
+
 }  // namespace imdsgate
