@@ -27,6 +27,15 @@ class KernelExecTable : public ::testing::Test {
                    }};
 };
 
+TEST_F(KernelExecTable, FilesAndAccountsAreLookedAtOnceABatch) {
+  std::vector const events{host_.kernel_fork(10, 20), host_.kernel_exec(20, "/usr/bin/curl"),
+                           host_.kernel_exec(20, "/usr/bin/id")};
+  table_.apply(events);
+  EXPECT_EQ(host_.batches, 1);
+  apply(host_.kernel_exec(20, "/usr/bin/curl"));
+  EXPECT_EQ(host_.batches, 2);
+}
+
 TEST_F(KernelExecTable, AnExecIsWhatWasWrittenDown) {
   table_.apply(host_.kernel_fork(10, 20));
   auto const event = host_.kernel_exec(20, "/usr/bin/curl");

@@ -25,7 +25,7 @@ class ScriptedProcesses {
  public:
   std::map<pid_t, ScriptedProcess> there;
   MonotonicTime now{1000s};
-  int described = 0, looked_at = 0;
+  int described = 0, looked_at = 0, batches = 0;
 
   ProcessReader reader() {
     ProcessReader reader;
@@ -40,6 +40,7 @@ class ScriptedProcesses {
     reader.now = [this] { return now; };
     reader.ticks = [](MonotonicTime time) { return ticks_at(time); };
     reader.recorded = recorded;
+    reader.look_again = [this] { ++batches; };
     reader.set_rights = [](Process &process, TaskState const &state) {
       process.effective_uid = state.effective_uid;
       if (state.traced) process.executable->unproven = Unproven::traced;
