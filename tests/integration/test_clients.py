@@ -9,8 +9,8 @@ import time
 import pytest
 
 from daemon import field, has
+from lab import CLIENTS
 
-CLIENTS = pathlib.Path(__file__).parent / "clients"
 CREDENTIALS = "/latest/meta-data/iam/security-credentials/demo-role"
 RULE = "unusual-imds-request"
 

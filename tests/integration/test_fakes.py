@@ -8,10 +8,9 @@ import subprocess
 
 import pytest
 
-from lab import ENVIRONMENT, SCRIPT, V4, V6
+from lab import CLIENTS, ENVIRONMENT, SCRIPT, V4, V6
 from raw import Reader, exchange, get
 
-CLIENTS = pathlib.Path(__file__).parent / "clients"
 TTL = "X-aws-ec2-metadata-token-ttl-seconds"
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import pathlib
 import shutil
 
 import pytest
 
 from daemon import field, has, reasons
+from lab import CLIENTS
 
-BOTO3 = pathlib.Path(__file__).parent / "clients" / "boto3_credentials.py"
+BOTO3 = CLIENTS / "boto3_credentials.py"
 ROLE = "/latest/meta-data/iam/security-credentials/demo-role"
 ID = "/latest/meta-data/instance-id"
 NO_TOKENS = [{"name": "no-tokens", "when": 'user.id == "1001"', "methods": ["PUT"], "paths": ["/latest/api/token"]}]

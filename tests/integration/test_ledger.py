@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import pathlib
 
 import pytest
 
 from daemon import BINARY, field, has
+from lab import CLIENTS
 
-BOTO3 = pathlib.Path(__file__).parent / "clients" / "boto3_credentials.py"
+BOTO3 = CLIENTS / "boto3_credentials.py"
 ROLE = "/latest/meta-data/iam/security-credentials/demo-role"
 KEY = "ASIAIOSFODNN7EXAMPLE"
 GCE_TOKEN = "/computeMetadata/v1/instance/service-accounts/default/token"

@@ -11,7 +11,7 @@ import subprocess
 import pytest
 
 from daemon import BINARY, Gateway, field, has, reasons
-from lab import ENVIRONMENT
+from lab import CLIENTS, ENVIRONMENT
 from raw import Reader, exchange, get
 
 MAC = "/latest/meta-data/mac"
@@ -258,7 +258,7 @@ def test_bpf_alone_is_refused_where_it_does_not_load(served):
 def test_inherited_listeners(served):
     """Blocking ones, as a socket unit hands them over: they are used, and do not stop the loop."""
     daemon = Gateway(served, "audit")
-    daemon.start(by=("/usr/bin/python3", pathlib.Path(__file__).parent / "clients" / "inherit.py"))
+    daemon.start(by=("/usr/bin/python3", CLIENTS / "inherit.py"))
     try:
         assert served.curl(URL) == (200, "0a:ff:d5:00:00:2a") and served.curl(URL6)[0] == 200
         daemon.wait_event(has(event__action="metadata_request", process__name="curl"))
@@ -270,7 +270,7 @@ def test_a_listener_that_is_not_its_own_alone_is_refused(served):
     """Half of the redirected connections would go to the other socket."""
     before = served.rules()
     daemon = Gateway(served, "audit")
-    daemon.start(ready=False, by=("/usr/bin/python3", pathlib.Path(__file__).parent / "clients" / "inherit.py", "--shared"))
+    daemon.start(ready=False, by=("/usr/bin/python3", CLIENTS / "inherit.py", "--shared"))
     assert daemon.process.wait(10) == 1
     assert "listens on 127.0.0.1:880 too" in daemon.log()
     assert served.rules() == before

@@ -8,13 +8,13 @@ import os
 import pathlib
 import shutil
 import subprocess
+import tempfile
 
 import pytest
 
 from daemon import field, has
-from lab import REPOSITORY
+from lab import CLIENTS, REPOSITORY
 
-CLIENTS = pathlib.Path(__file__).parent / "clients"
 NODE_CLIENTS = pathlib.Path(os.environ.get("IMDSGATE_CACHE", REPOSITORY / "build" / "cache")) / "node"
 PYTHON = os.path.realpath("/usr/bin/python3")
 NODE = os.path.realpath(shutil.which("node") or "/usr/bin/node")
@@ -50,12 +50,15 @@ def azure(shared_gateway):
 
 @pytest.fixture(scope="module")
 def node():
-    """The clients from npm beside their packages: modules are looked for above a program's own directory."""
+    """The clients beside their packages from npm, as a copy: modules are looked for above a program's own directory, and a
+    checkout may lie where only root may enter."""
     if not (NODE_CLIENTS / "node_modules").is_dir():
         pytest.skip(f"{NODE_CLIENTS} has no npm packages: scripts/deps.sh could not reach npm's registry, or was not run")
-    for program in (CLIENTS / "node").glob("*.js"):
-        shutil.copy(program, NODE_CLIENTS)
-    return lambda name, *arguments: [NODE, NODE_CLIENTS / f"{name}.js", *arguments]
+    with tempfile.TemporaryDirectory(prefix="imdsgate-node-", dir="/opt") as copy:
+        os.chmod(copy, 0o755)
+        for programs in NODE_CLIENTS, CLIENTS / "node":
+            shutil.copytree(programs, copy, symlinks=True, dirs_exist_ok=True)
+        yield lambda name, *arguments: [NODE, f"{copy}/{name}.js", *arguments]
 
 
 def python(name: str, *arguments) -> list:
