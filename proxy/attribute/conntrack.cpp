@@ -21,8 +21,8 @@ bool put_address(nl_msg *message, int v4_type, int v6_type, Address const &addre
   return nla_put(message, v6_type, static_cast<int>(sixteen.size()), sixteen.data()) == 0;
 }
 
-bool put_tuple(nl_msg *message, Endpoint const &source, Endpoint const &destination, bool v4) {
-  auto *tuple = nla_nest_start(message, CTA_TUPLE_REPLY);
+bool put_tuple(nl_msg *message, int direction, Endpoint const &source, Endpoint const &destination, bool v4) {
+  auto *tuple = nla_nest_start(message, direction);
   auto *ip = tuple ? nla_nest_start(message, CTA_TUPLE_IP) : nullptr;
   if (!ip || !put_address(message, CTA_IP_V4_SRC, CTA_IP_V6_SRC, source.address, v4) ||
       !put_address(message, CTA_IP_V4_DST, CTA_IP_V6_DST, destination.address, v4)) {
@@ -54,11 +54,7 @@ std::optional<Address> read_address(nlattr *v4, nlattr *v6) {
   return std::nullopt;
 }
 
-struct Tuple {
-  Endpoint source, destination;
-};
-
-std::optional<Tuple> read_tuple(nlattr *nested) {
+std::optional<ConntrackTuple> read_tuple(nlattr *nested) {
   nlattr *tuple[CTA_TUPLE_MAX + 1] = {};
   nlattr *ip[CTA_IP_MAX + 1] = {};
   nlattr *protocol[CTA_PROTO_MAX + 1] = {};
@@ -74,11 +70,40 @@ std::optional<Tuple> read_tuple(nlattr *nested) {
       nla_len(destination_port) != 2) {
     return std::nullopt;
   }
-  return Tuple{{*source, ntohs(nla_get_u16(source_port))},
+  return ConntrackTuple{{*source, ntohs(nla_get_u16(source_port))},
                {*destination, ntohs(nla_get_u16(destination_port))}};
 }
 
+// A message of `type` about the connection that has these ends in `direction` (CTA_TUPLE_ORIG, CTA_TUPLE_REPLY).
+NlMsgPtr about(int type, int direction, Endpoint const &source, Endpoint const &destination) {
+  bool const v4 = source.address.is_v4() && destination.address.is_v4();
+  nfgenmsg family{};
+  family.nfgen_family = v4 ? AF_INET : AF_INET6;
+  family.version = NFNETLINK_V0;
+  NlMsgPtr message(nlmsg_alloc_simple(NFNL_SUBSYS_CTNETLINK << 8 | type, 0));
+  if (!message || nlmsg_append(message.get(), &family, sizeof family, NLMSG_ALIGNTO) < 0 ||
+      !put_tuple(message.get(), direction, source, destination, v4)) {
+    return nullptr;
+  }
+  return message;
+}
+
 }  // namespace
+
+Result<Conntrack::Known> Conntrack::get(int direction, Endpoint const &source, Endpoint const &destination) {
+  auto const message = about(IPCTNL_MSG_CT_GET, direction, source, destination);
+  if (!message) return Error{Errc::system, "out of memory"};
+  auto const answer = socket_.get(message.get());
+  if (!answer) return answer.error();
+  nlattr *attributes[CTA_MAX + 1] = {};
+  if (nlmsg_parse(*answer, sizeof(nfgenmsg), attributes, CTA_MAX, nullptr) < 0) {
+    return Error{Errc::system, "ctnetlink: malformed answer"};
+  }
+  auto const original = read_tuple(attributes[CTA_TUPLE_ORIG]);
+  auto const reply = read_tuple(attributes[CTA_TUPLE_REPLY]);
+  if (!original || !reply) return Error{Errc::system, "ctnetlink: malformed answer"};
+  return Known{*original, *reply};
+}
 
 Result<Conntrack> Conntrack::open() {
   auto socket = NetlinkSocket::open(NETLINK_NETFILTER);
@@ -87,27 +112,24 @@ Result<Conntrack> Conntrack::open() {
 }
 
 Result<Endpoint> Conntrack::original_client(Flow const &flow) {
-  bool const v4 = flow.client.address.is_v4() && flow.local.address.is_v4();
-  nfgenmsg family{};
-  family.nfgen_family = v4 ? AF_INET : AF_INET6;
-  family.version = NFNETLINK_V0;
-  NlMsgPtr const message(nlmsg_alloc_simple(NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_GET, 0));
-  if (!message || nlmsg_append(message.get(), &family, sizeof family, NLMSG_ALIGNTO) < 0 ||
-      !put_tuple(message.get(), flow.local, flow.client, v4)) {
-    return Error{Errc::system, "out of memory"};
-  }
-  auto const answer = socket_.get(message.get());
-  if (!answer) return answer.error();
-  nlattr *attributes[CTA_MAX + 1] = {};
-  if (nlmsg_parse(*answer, sizeof(nfgenmsg), attributes, CTA_MAX, nullptr) < 0) {
-    return Error{Errc::system, "ctnetlink: malformed answer"};
-  }
-  auto const reply = read_tuple(attributes[CTA_TUPLE_REPLY]);
-  auto const original = read_tuple(attributes[CTA_TUPLE_ORIG]);
-  bool const same = reply && original && reply->source == flow.local && reply->destination == flow.client &&
-                    original->destination == flow.original;
+  auto const known = get(CTA_TUPLE_REPLY, flow.local, flow.client);
+  if (!known) return known.error();
+  bool const same = known->reply.source == flow.local && known->reply.destination == flow.client &&
+                    known->original.destination == flow.original;
   if (!same) return Error{Errc::not_found, "ctnetlink: another connection"};
-  return original->source;
+  return known->original.source;
+}
+
+Result<Endpoint> Conntrack::answerer(Endpoint const &client, Endpoint const &original) {
+  auto const known = get(CTA_TUPLE_ORIG, client, original);
+  if (!known) return known.error();
+  return known->reply.source;
+}
+
+Result<void> Conntrack::forget(Endpoint const &client, Endpoint const &original) {
+  auto const message = about(IPCTNL_MSG_CT_DELETE, CTA_TUPLE_ORIG, client, original);
+  if (!message) return Error{Errc::system, "out of memory"};
+  return socket_.change(message.get());
 }
 
 }  // namespace imdsgate

@@ -1,4 +1,5 @@
-// Undoes the port translation of a redirect (facts of nf_nat: two sockets on one source port). Runs in the
+// Undoes the port translation of a redirect (facts of nf_nat: two sockets on one source port), and says whether a
+// connection is translated at all. Runs in the
 // gateway, not in a prober: ctnetlink asks for CAP_NET_ADMIN, which the gateway has and a prober must not.
 #pragma once
 
@@ -6,6 +7,10 @@
 #include "model/flow.hpp"
 
 namespace imdsgate {
+
+struct ConntrackTuple {
+  Endpoint source, destination;
+};
 
 class Conntrack {
  public:
@@ -16,7 +21,17 @@ class Conntrack {
   // destination is not flow.original.
   Result<Endpoint> original_client(Flow const &flow);
 
+  // Who answers the connection client → original: `original` itself, unless it is translated. not_found: it is not
+  // tracked.
+  Result<Endpoint> answerer(Endpoint const &client, Endpoint const &original);
+  // Drops what is kept of it, its translation too. not_found: nothing was.
+  Result<void> forget(Endpoint const &client, Endpoint const &original);
+
  private:
+  struct Known {
+    ConntrackTuple original, reply;
+  };
+  Result<Known> get(int direction, Endpoint const &source, Endpoint const &destination);
   explicit Conntrack(NetlinkSocket socket) : socket_(std::move(socket)) {}
   NetlinkSocket socket_;
 };

@@ -23,6 +23,7 @@
 #include "gateway/interception.hpp"
 #include "gateway/live_configuration.hpp"
 #include "gateway/metrics_server.hpp"
+#include "gateway/older_connections.hpp"
 #include "gateway/start_up.hpp"
 #include "gateway/status.hpp"
 #include "intercept/netns.hpp"
@@ -86,6 +87,7 @@ class Daemon {
   std::optional<ClientSockets> client_sockets_;
   std::optional<Gateway> gateway_;
   std::optional<Interception> interception_;
+  std::optional<OlderConnections> older_connections_;
   ControlCommands commands_;
   bool stopping_ = false;
   int exit_code_ = 0;
@@ -120,6 +122,11 @@ Result<void> Daemon::start_up() {
   });
   if (auto listening = interception_->open_listeners(inherited_listeners()); !listening) return listening;
   if (auto opened = open_control_and_metrics(); !opened) return opened;
+  auto cutter = Bypassing::open();
+  if (!cutter) return cutter.error();
+  older_connections_.emplace(OlderConnections::Parts{
+      *gateway_, *worker_, *std::move(cutter), settings_.listen_port, [this] { return interception_->fenced(); },
+      [this](std::string message) { announce(Lifecycle::drift, true, std::move(message)); }});
   return interception_->arm(settings_.mode);
 }
 
@@ -202,6 +209,7 @@ int Daemon::run() {
     details["not_guarded"] += (details["not_guarded"].empty() ? "" : " ") + endpoint.to_string();
   }
   announce(Lifecycle::started, false, "imdsgate " IMDSGATE_VERSION " started", std::nullopt, std::move(details));
+  asio::co_spawn(loop_, older_connections_->look(), asio::detached);
   ::sd_notify(0, "READY=1");
   loop_.run();
   // A session that did not end in spite of everything refers to the gateway: leave its memory to the kernel.
@@ -281,6 +289,7 @@ asio::awaitable<json::object> Daemon::set_mode(Mode mode, ControlPeer peer) {
   auto const before = gateway_->mode();
   gateway_->set_mode(mode);
   auto const applied = co_await interception_->apply(mode);
+  asio::co_spawn(loop_, older_connections_->look(), asio::detached);
   announce(Lifecycle::mode_changed, false,
            "mode " + std::string(to_string(before)) + " → " + std::string(to_string(mode)) +
                ", until a reload or a restart returns to what " + configuration_.mode_source() + " says",
@@ -316,6 +325,7 @@ asio::awaitable<json::object> Daemon::reload(std::optional<ControlPeer> peer) {
     announce(Lifecycle::drift, true, guarded.error().detail);  // those that are new are the prober's
   }
   auto const applied = co_await interception_->apply(settings_.mode);
+  asio::co_spawn(loop_, older_connections_->look(), asio::detached);
   std::string message = "configuration read again; mode " + std::string(to_string(settings_.mode)) + " as " + configuration_.mode_source() + " says";
   auto const &restart = reloaded.needs_restart;
   if (!restart.empty()) message += "; needs a restart to take effect: " + restart;

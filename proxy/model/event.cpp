@@ -20,4 +20,13 @@ std::string_view to_string(Lifecycle what) {
   __builtin_unreachable();
 }
 
+std::string_view to_string(OlderConnection what) {
+  switch (what) {
+    case OlderConnection::found: return "connection_found";
+    case OlderConnection::destroyed: return "connection_destroyed";
+    case OlderConnection::kept: return "connection_kept";
+  }
+  __builtin_unreachable();
+}
+
 }  // namespace imdsgate

@@ -22,6 +22,13 @@ struct HostInfo {
   Provider provider = Provider::ec2;
 };
 
+// What became of a connection that is older than the redirect, and goes past the gateway.
+enum class OlderConnection {
+  found,      // left as it is
+  destroyed,  // reset at both ends
+  kept,       // should have been destroyed, and could not be
+};
+
 // One request, from accept to the end of its answer. Also a connection that never became one (request is
 // nullopt).
 struct RequestEvent {
@@ -43,6 +50,7 @@ struct RequestEvent {
   std::shared_ptr<Credential const>
       credential;  // that the answer held; nullptr: none was looked for or found
   std::chrono::nanoseconds duration{};
+  std::optional<OlderConnection> older;  // then it is such a connection, and none that was accepted
   bool partial = false;  // the early alert of a request that is still being answered
 };
 
@@ -74,5 +82,6 @@ struct LifecycleEvent {
 };
 
 std::string_view to_string(Lifecycle);
+std::string_view to_string(OlderConnection);  // as event.action: "connection_found"
 
 }  // namespace imdsgate

@@ -74,6 +74,8 @@ constexpr ReasonInfo kReasons[] = {
     {Reason::not_local, "not_local", 0, "The connection does not come from this host."},
     {Reason::self_loop, "self_loop", 0, "The gateway's own upstream connection came back to it."},
     {Reason::not_guarded, "not_guarded", 0, "The original destination is not a guarded endpoint."},
+    {Reason::older_connection, "older_connection", 0,
+     "The connection is older than the redirect and goes past the gateway."},
     {Reason::limit_connections, "limit_connections", 503, "Too many connections are open."},
     {Reason::limit_connections_per_uid, "limit_connections_per_uid", 503,
      "This user has too many connections open."},

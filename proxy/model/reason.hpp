@@ -60,6 +60,7 @@ enum class Reason {
   not_local,
   self_loop,
   not_guarded,
+  older_connection,
   // limits and deadlines
   limit_connections,
   limit_connections_per_uid,

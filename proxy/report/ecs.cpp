@@ -11,6 +11,7 @@ namespace {
 using Names = std::vector<std::string_view>;
 
 std::string_view outcome(RequestEvent const &event) {
+  if (event.older) return *event.older == OlderConnection::kept ? "failure" : "success";
   if (event.action == Action::block || event.failure || event.status >= 400) return "failure";
   return event.status > 0 ? "success" : "unknown";  // unknown: still being answered
 }
@@ -55,7 +56,8 @@ void write_event_fields(JsonWriter &json, RequestEvent const &event, EventKind k
   json.value("network").end_array();
   json.key("type").begin_array().value(read ? "access" : "connection");
   json.value(event.action == Action::block ? "denied" : "allowed").end_array();
-  json.member("action", read ? "metadata_request" : "connection_attempted").member("outcome", outcome(event));
+  auto const about = event.older ? to_string(*event.older) : "connection_attempted";
+  json.member("action", read ? "metadata_request" : about).member("outcome", outcome(event));
   if (!event.id.empty()) json.member("id", alert ? alert_id(event.id, event.partial) : event.id);
   if (event.duration.count() > 0) json.member("duration", event.duration.count());
   auto const text = reason(event).second;
@@ -231,9 +233,13 @@ std::string message(RequestEvent const &event) {
   if (event.request) {
     text += " asked for " + event.request->method + ' ' + redact_path(event.request->path);
   } else {
-    text += " made a connection";
+    text += event.older ? " has a connection that goes past the gateway" : " made a connection";
   }
-  text += event.action == Action::block ? ", blocked" : ", forwarded";
+  if (event.older) {
+    text += *event.older == OlderConnection::kept ? ", which could not be destroyed" : ", destroyed";
+  } else {
+    text += event.action == Action::block ? ", blocked" : ", forwarded";
+  }
   if (Finding const *finding = alert_finding(event.decision)) text += ": " + explain(*finding);
   return text;
 }

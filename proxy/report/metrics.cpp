@@ -131,6 +131,10 @@ std::uint64_t &Metrics::named(Named &counters, std::string_view name) {
 }
 
 void Metrics::count(RequestEvent const &event, Provider provider) {
+  if (event.older) {
+    ++older_[static_cast<std::size_t>(*event.older)];
+    return;
+  }
   if (event.request) {
     auto const path_class = 1 + static_cast<std::size_t>(event.request->path_class);
     ++requests_[static_cast<std::size_t>(event.request->provider)][path_class]
@@ -210,6 +214,11 @@ std::string Metrics::render() const {
           exec_events_lost_);
   counter(out, "imdsgate_firewall_drift_total", "Times the firewall's rules were found changed.",
           firewall_drift_);
+  head(out, "imdsgate_older_connections_total", "counter",
+       "Connections to guarded addresses that were older than the redirect.");
+  sample(out, "imdsgate_older_connections_total", {{"result", "found"}}, older_[0]);
+  sample(out, "imdsgate_older_connections_total", {{"result", "destroyed"}}, older_[1]);
+  sample(out, "imdsgate_older_connections_total", {{"result", "kept"}}, older_[2]);
   counter(out, "imdsgate_prober_replaced_total", "Probers that hung or died and were replaced.",
           prober_replaced_);
   counter(out, "imdsgate_upstream_connections_reused_total", "Requests sent on a kept upstream connection.",

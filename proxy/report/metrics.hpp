@@ -5,7 +5,8 @@
 // Beyond interfaces §5: imdsgate_imds_requests_total{version}, imdsgate_refused_total{reason},
 // imdsgate_events_total{kind}, imdsgate_prober_replaced_total, imdsgate_reloads_total{result},
 // imdsgate_mode{mode}, imdsgate_upstream_connections_reused_total, imdsgate_tokens,
-// imdsgate_tokens_refused_total, imdsgate_rates_untracked_total, imdsgate_denied_tokens_forgotten_total.
+// imdsgate_tokens_refused_total, imdsgate_rates_untracked_total, imdsgate_denied_tokens_forgotten_total,
+// imdsgate_older_connections_total{result}.
 #pragma once
 
 #include <array>
@@ -100,6 +101,7 @@ class Metrics {
   std::array<std::uint64_t, 2> imds_versions_{};  // by ImdsVersion
   std::array<std::uint64_t, 2> tokens_{};         // known, forgotten
   std::array<std::uint64_t, 2> reloads_{};
+  std::array<std::uint64_t, 3> older_{};  // by OlderConnection
   Named alerts_, suppressed_, dropped_;
   std::uint64_t exec_events_lost_ = 0, firewall_drift_ = 0, prober_replaced_ = 0, upstream_reused_ = 0;
   std::uint64_t connections_ = 0, rates_untracked_ = 0, denied_tokens_forgotten_ = 0;

@@ -45,12 +45,12 @@ TEST(Ruleset, RendersIpv4) {
 :IMDSGATE - [0:0]
 -A IMDSGATE -m conntrack --ctstate ESTABLISHED -j RETURN
 -A IMDSGATE -m mark --mark 0x1d5/0xffff -m owner --uid-owner 992 -m cgroup --path "system.slice/imdsgate.service" -j RETURN
--A IMDSGATE -d 169.254.169.254 -o eth0 -p tcp -m tcp --dport 80 -j DNAT --to-destination 10.0.0.5:880
--A IMDSGATE -d 169.254.169.254 -o ens6.2 -p tcp -m tcp --dport 80 -j DNAT --to-destination 10.0.1.5:880
--A IMDSGATE -d 168.63.129.16 -o eth0 -p tcp -m tcp --dport 32526 -j DNAT --to-destination 10.0.0.5:880
--A IMDSGATE -d 168.63.129.16 -o ens6.2 -p tcp -m tcp --dport 32526 -j DNAT --to-destination 10.0.1.5:880
--A IMDSGATE -d 169.254.169.254 -p tcp -m tcp --dport 80 -j REDIRECT --to-ports 880
--A IMDSGATE -d 168.63.129.16 -p tcp -m tcp --dport 32526 -j REDIRECT --to-ports 880
+-A IMDSGATE -d 169.254.169.254 -o eth0 -p tcp -m tcp --dport 80 --tcp-flags FIN,SYN,RST,ACK SYN -j DNAT --to-destination 10.0.0.5:880
+-A IMDSGATE -d 169.254.169.254 -o ens6.2 -p tcp -m tcp --dport 80 --tcp-flags FIN,SYN,RST,ACK SYN -j DNAT --to-destination 10.0.1.5:880
+-A IMDSGATE -d 168.63.129.16 -o eth0 -p tcp -m tcp --dport 32526 --tcp-flags FIN,SYN,RST,ACK SYN -j DNAT --to-destination 10.0.0.5:880
+-A IMDSGATE -d 168.63.129.16 -o ens6.2 -p tcp -m tcp --dport 32526 --tcp-flags FIN,SYN,RST,ACK SYN -j DNAT --to-destination 10.0.1.5:880
+-A IMDSGATE -d 169.254.169.254 -p tcp -m tcp --dport 80 --tcp-flags FIN,SYN,RST,ACK SYN -j REDIRECT --to-ports 880
+-A IMDSGATE -d 168.63.129.16 -p tcp -m tcp --dport 32526 --tcp-flags FIN,SYN,RST,ACK SYN -j REDIRECT --to-ports 880
 -I OUTPUT 1 -p tcp -j IMDSGATE
 COMMIT
 *filter
@@ -71,8 +71,8 @@ TEST(Ruleset, RendersIpv6WithoutWhatIsNotSet) {
 :IMDSGATE - [0:0]
 -A IMDSGATE -m conntrack --ctstate ESTABLISHED -j RETURN
 -A IMDSGATE -m mark --mark 0x10000/0xff0000 -j RETURN
--A IMDSGATE -d fd00:ec2::254 -o eth0 -p tcp -m tcp --dport 80 -j DNAT --to-destination [fd01::5]:880
--A IMDSGATE -d fd00:ec2::254 -p tcp -m tcp --dport 80 -j REDIRECT --to-ports 880
+-A IMDSGATE -d fd00:ec2::254 -o eth0 -p tcp -m tcp --dport 80 --tcp-flags FIN,SYN,RST,ACK SYN -j DNAT --to-destination [fd01::5]:880
+-A IMDSGATE -d fd00:ec2::254 -p tcp -m tcp --dport 80 --tcp-flags FIN,SYN,RST,ACK SYN -j REDIRECT --to-ports 880
 -I OUTPUT 1 -p tcp -j IMDSGATE
 COMMIT
 )");
@@ -204,7 +204,7 @@ std::string const kOurChain =
     ":OUTPUT ACCEPT [0:0]\n:IMDSGATE - [0:0]\n"
     "-A IMDSGATE -m conntrack --ctstate ESTABLISHED -j RETURN\n"
     "-A IMDSGATE -m mark --mark 0x1d5/0xffff -m owner --uid-owner 992 -j RETURN\n"
-    "-A IMDSGATE -d 169.254.169.254/32 -p tcp -m tcp --dport 80 -j REDIRECT --to-ports 880\n";
+    "-A IMDSGATE -d 169.254.169.254/32 -p tcp -m tcp --dport 80 --tcp-flags FIN,SYN,RST,ACK SYN -j REDIRECT --to-ports 880\n";
 
 TEST(Differences, NoneWhenItIsAsWanted) {
   auto const there = table(kOurChain + "-A OUTPUT -p tcp -j IMDSGATE\n-A OUTPUT -d 10.0.0.1/32 -j ACCEPT\n");
@@ -243,7 +243,7 @@ TEST(Differences, SaysWhatDiffers) {
 TEST(Differences, OrderWithinAChainCounts) {
   auto const there = table(
       ":IMDSGATE - [0:0]\n-A OUTPUT -p tcp -j IMDSGATE\n"
-      "-A IMDSGATE -d 169.254.169.254/32 -p tcp -m tcp --dport 80 -j REDIRECT --to-ports 880\n"
+      "-A IMDSGATE -d 169.254.169.254/32 -p tcp -m tcp --dport 80 --tcp-flags FIN,SYN,RST,ACK SYN -j REDIRECT --to-ports 880\n"
       "-A IMDSGATE -m conntrack --ctstate ESTABLISHED -j RETURN\n"
       "-A IMDSGATE -m mark --mark 0x1d5/0xffff -m owner --uid-owner 992 -j RETURN\n");
   EXPECT_THAT(differences(own_part(&there, "nat"), wanted_nat()),
