@@ -15,6 +15,7 @@ int run_command_line(int argc, char **argv) {
   add_control(app, exit_code);
   add_replay(app, exit_code);
   add_who(app, exit_code);
+  add_doctor(app, exit_code);
   add_prober(app, exit_code);
   try {
     app.parse(argc, argv);

@@ -15,6 +15,7 @@ void add_intercept(CLI::App &app, int &exit_code);
 void add_control(CLI::App &app, int &exit_code);  // status, mode, reload
 void add_replay(CLI::App &app, int &exit_code);
 void add_who(CLI::App &app, int &exit_code);
+void add_doctor(CLI::App &app, int &exit_code);
 void add_prober(CLI::App &app, int &exit_code);   // hidden: the gateway starts it
 
 }  // namespace imdsgate

@@ -2,37 +2,24 @@
 
 #include "cli/configuration.hpp"
 
-#include <algorithm>
 #include <iostream>
 #include <memory>
 #include <string>
 #include <vector>
 
-#include "gateway/control.hpp"
-#include "gateway/host_rules.hpp"
-#include "gateway/settings.hpp"
-#include "intercept/exemption.hpp"
+#include "gateway/host_situation.hpp"
 #include "intercept/firewall.hpp"
 #include "intercept/listening.hpp"
-#include "intercept/local_addresses.hpp"
 #include "intercept/netns.hpp"
 
 namespace imdsgate {
 namespace {
-
 
 struct Options {
   ConfigurationOption configuration;
   std::string netns;
   std::string backend;
   bool on_stop = false;
-};
-
-// What every one of the three needs: the settings, the namespace entered, the firewall as it should be.
-struct Situation {
-  Settings settings;
-  FirewallSpec spec;
-  Result<HostRules> host_rules;  // what of the host's own rules is left out of the spec, or why nothing may go in
 };
 
 int fail(Error const &error) {
@@ -51,41 +38,8 @@ std::optional<FirewallBackend> backend_of(std::string const &option, Backend set
   return std::nullopt;
 }
 
-// A running daemon knows better than the file: its own uid and cgroup, the mode it was switched to, and what it found
-// to be the ECS agent's. False: none is running.
-bool ask_running_daemon(Settings const &settings, FirewallSpec &spec) {
-  auto const reply = ask_daemon(settings.control_socket, {{"command", "status"}});
-  if (!reply || !reply->contains("ok") || reply->at("ok") != true) return false;
-  spec.exemption.uid = reply->at("uid").to_number<uid_t>();
-  std::string const cgroup(reply->at("cgroup").as_string());
-  spec.exemption.cgroup = cgroup.empty() ? std::nullopt : std::optional(cgroup);
-  spec.fence = reply->at("mode") == "enforce";
-  if (auto const *left_out = reply->if_contains("not_guarded"); left_out != nullptr && left_out->is_array()) {
-    std::erase_if(spec.endpoints, [&](Endpoint const &endpoint) {
-      auto const &texts = left_out->get_array();
-      return std::ranges::find(texts, boost::json::value(endpoint.to_string())) != texts.end();
-    });
-  }
-  return true;
-}
-
-Result<Situation> situation_of(Settings const &settings, Options const &options) {
-  FirewallSpec spec = firewall_spec(settings);
-  spec.exemption = find_exemption(settings.mark, settings.mark_mask, settings.listen_port);
-  spec.fence = settings.mode == Mode::enforce;
-  bool const running = ask_running_daemon(settings, spec);
-  spec.backend = backend_of(options.backend, settings.backend);
-  auto const addresses = read_local_addresses();
-  if (!addresses) return addresses.error();
-  spec.interfaces = addresses->listenable;
-  // By uid alone: which group the daemon is in is known when it starts.
-  auto host_rules = look_at_host_rules(settings, {spec.exemption.uid, {}});
-  if (host_rules && !running) leave_out(host_rules->left_out, spec.endpoints);
-  return Situation{settings, std::move(spec), std::move(host_rules)};
-}
-
 // Sets `exit_code` and answers nullopt when there is nothing to go on with.
-std::optional<Situation> prepare(Options const &options, int &exit_code) {
+std::optional<HostSituation> prepare(Options const &options, int &exit_code) {
   auto const configuration = options.configuration.load(ConfigurationOption::Warnings::leave_out);
   if (!configuration) {
     exit_code = 2;
@@ -98,7 +52,8 @@ std::optional<Situation> prepare(Options const &options, int &exit_code) {
       return std::nullopt;
     }
   }
-  auto situation = situation_of(configuration->settings, options);
+  auto situation =
+      situation_of(configuration->settings, backend_of(options.backend, configuration->settings.backend));
   if (!situation) {
     fail(situation.error());
     return std::nullopt;
@@ -137,7 +92,7 @@ int install(Options const &options) {
   return 0;
 }
 
-bool fence_stays(Situation const &situation, bool fence_in_place) {
+bool fence_stays(HostSituation const &situation, bool fence_in_place) {
   switch (situation.settings.on_stop) {
     case OnStop::keep: return true;
     case OnStop::remove: return false;

@@ -3,13 +3,13 @@
 
 #include <boost/json.hpp>
 #include <cstring>
-#include <filesystem>
 #include <iostream>
 #include <memory>
 #include <set>
 
 #include "cli/cli.hpp"
 #include "cli/configuration.hpp"
+#include "cli/event_files.hpp"
 #include "intercept/descriptor.hpp"
 #include "replay/line_reader.hpp"
 #include "report/json_writer.hpp"
@@ -17,7 +17,6 @@
 namespace imdsgate {
 namespace {
 
-namespace fs = std::filesystem;
 namespace json = boost::json;
 
 struct Options {
@@ -26,36 +25,6 @@ struct Options {
   std::vector<std::string> files;
   bool as_json = false;
 };
-
-// As rotation names them, the oldest first: events.2.ndjson, events.1.ndjson, events.ndjson.
-std::vector<std::string> with_rotated(SinkSettings const &sink) {
-  std::vector<std::string> files;
-  fs::path const path(sink.path);
-  for (unsigned number = sink.keep; number > 0; --number) {
-    auto name = path.stem();
-    name += '.' + std::to_string(number);
-    name += path.extension();
-    auto const file = path.parent_path() / name;
-    if (fs::exists(file)) files.push_back(file.string());
-  }
-  if (fs::exists(path)) files.push_back(path.string());
-  return files;
-}
-
-// The text at a dotted path; empty when there is none.
-std::string text_at(json::value const &event, std::string_view dotted) {
-  json::value const *here = &event;
-  while (true) {
-    auto const dot = dotted.find('.');
-    auto const *object = here->if_object();
-    here = object ? object->if_contains(dotted.substr(0, dot)) : nullptr;
-    if (here == nullptr) return {};
-    if (dot == dotted.npos) break;
-    dotted.remove_prefix(dot + 1);
-  }
-  if (auto const *string = here->if_string()) return std::string(*string);
-  return here->is_object() || here->is_array() || here->is_null() ? std::string() : json::serialize(*here);
-}
 
 bool hands_out(json::value const &event, std::string_view key) {
   for (auto const *field : {"access_key_id", "client_id", "service_account"}) {
@@ -160,10 +129,7 @@ int who(Options const &options) {
   if (files.empty()) {
     auto const configuration = options.configuration.load(ConfigurationOption::Warnings::leave_out);
     if (!configuration) return 2;
-    for (auto const &sink : configuration->settings.sinks) {
-      if (sink.type != SinkSettings::Type::file) continue;
-      for (auto &file : with_rotated(sink)) files.push_back(std::move(file));
-    }
+    files = event_files(configuration->settings.sinks);
     if (files.empty()) {
       std::cerr << "imdsgate: no sink of the configuration has written a file; name the files with events\n";
       return 2;

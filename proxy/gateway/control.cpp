@@ -63,6 +63,8 @@ asio::awaitable<json::object> answer(json::object request, ControlCommands const
   json::object reply;
   if (name == "status") {
     reply = commands.status();
+  } else if (name == "unknown_paths") {
+    reply = commands.unknown_paths();
   } else if (name == "mode" && !request.contains("mode")) {
     reply["mode"] = to_string(commands.mode());
   } else if (!peer.changes) {

@@ -1,6 +1,6 @@
 // The control socket: one JSON object a line in, one out. Each peer is authorised by what the kernel says of it
 // (SO_PEERCRED, SO_PEERGROUPS): root changes, root and the configured group read.
-//   {"command":"status"} | {"command":"mode"} | {"command":"mode","mode":"enforce"} | {"command":"reload"}
+//   {"command":"status"} | {"command":"unknown_paths"} | {"command":"mode"} | {"command":"mode","mode":"enforce"} | {"command":"reload"}
 //   → {"ok":true, …} | {"ok":false,"error":"…"}
 #pragma once
 
@@ -28,6 +28,7 @@ struct ControlPeer {
 // What the control socket can ask of the daemon; implemented by gateway/daemon.cpp.
 struct ControlCommands {
   std::function<boost::json::object()> status;
+  std::function<boost::json::object()> unknown_paths;  // status.hpp
   std::function<Mode()> mode;
   // Both answer an "error" member when it could not be done.
   std::function<boost::asio::awaitable<boost::json::object>(Mode, ControlPeer)> set_mode;

@@ -182,6 +182,7 @@ Result<void> Daemon::open_control_and_metrics() {
   commands_.status = [this] {
     return status_of({*gateway_, *interception_, *tier_, *reporter_, settings_, configuration_.host_rules(), exec_feed_->source(), started_});
   };
+  commands_.unknown_paths = [this] { return unknown_paths_of(*reporter_); };
   commands_.mode = [this] { return gateway_->mode(); };
   commands_.set_mode = [this](Mode mode, ControlPeer peer) { return set_mode(mode, peer); };
   commands_.reload = [this](std::optional<ControlPeer> peer) { return reload(peer); };

@@ -5,6 +5,7 @@
 #include <boost/json/value_from.hpp>
 
 #include "gateway/own_cgroup.hpp"
+#include "report/ecs_fields.hpp"
 
 namespace imdsgate {
 
@@ -46,6 +47,17 @@ json::object status_of(StatusSources const &sources) {
   for (auto const &sink : reporter.sinks()) dropped[sink->name()] = sink->dropped();
   reply["events_dropped"] = std::move(dropped);
   return reply;
+}
+
+json::object unknown_paths_of(Reporter const &reporter) {
+  json::array paths;
+  for (auto const &each : reporter.unknown_paths().most_asked_first()) {
+    json::object entry{{"provider", to_string(each.provider)}, {"method", each.method}, {"path", each.path},
+                       {"count", each.count},                  {"last", timestamp(each.last)}};
+    if (!each.last_by.empty()) entry["last_by"] = each.last_by;
+    paths.push_back(std::move(entry));
+  }
+  return {{"paths", std::move(paths)}, {"forgotten", reporter.unknown_paths().forgotten()}};
 }
 
 }  // namespace imdsgate

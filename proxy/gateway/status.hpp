@@ -28,4 +28,8 @@ struct StatusSources {
 
 boost::json::object status_of(StatusSources const &sources);
 
+// What was asked for that the catalogue does not know: {"paths":[{"provider","method","path","count","last","last_by"}, …],
+// "forgotten":N}.
+boost::json::object unknown_paths_of(Reporter const &reporter);
+
 }  // namespace imdsgate

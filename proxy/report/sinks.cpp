@@ -52,6 +52,7 @@ void Reporter::write(RequestEvent event) {
   bool line = false;
   if (!event.partial) {
     metrics_.count(event, provider_);
+    unknown_paths_.count(event);
     metrics_.count_event(Metrics::EventKindLabel::event);
     line = anyone_wants_all_;
   }

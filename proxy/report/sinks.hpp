@@ -15,6 +15,7 @@
 #include "report/event_sink.hpp"
 #include "report/metrics.hpp"
 #include "report/serializer.hpp"
+#include "report/unknown_paths.hpp"
 
 namespace imdsgate {
 
@@ -40,6 +41,7 @@ class Reporter final : public EventSink {
   bool close(std::chrono::milliseconds deadline);
 
   std::vector<std::unique_ptr<AsyncSink>> const &sinks() const { return sinks_; }
+  UnknownPaths const &unknown_paths() const { return unknown_paths_; }
 
  private:
   Reporter(std::vector<std::unique_ptr<AsyncSink>> sinks, HostInfo host, Metrics &metrics, Clock clock);
@@ -53,6 +55,7 @@ class Reporter final : public EventSink {
   Provider provider_;
   Metrics &metrics_;
   Clock clock_;
+  UnknownPaths unknown_paths_;
   AlertLimiter limiter_;
   std::set<std::string, std::less<>> partials_;  // request ids whose early alert was written
   Mode mode_ = Mode::audit;                      // of the last event, for the limiter's summaries

@@ -27,6 +27,7 @@ class ControlTest : public testing::Test {
  protected:
   ControlTest() {
     commands_.status = [] { return json::object{{"version", "x"}}; };
+    commands_.unknown_paths = [] { return json::object{{"paths", json::array{}}}; };
     commands_.mode = [this] { return mode_; };
     commands_.set_mode = [this](Mode mode, ControlPeer peer) { return set_mode(mode, peer); };
     commands_.reload = [this](std::optional<ControlPeer> peer) { return reload(peer); };
@@ -105,6 +106,7 @@ TEST_F(ControlTest, RootAsksAndChanges) {
     auto peer = Peer::connect_unix(path_);
     std::pair<std::string, std::string> const cases[] = {
         {R"({"command":"status"})", R"({"version":"x","ok":true})"},
+        {R"({"command":"unknown_paths"})", R"({"paths":[],"ok":true})"},
         {R"({"command":"mode"})", R"({"mode":"audit","ok":true})"},
         {R"({"command":"mode","mode":"enforce"})", R"({"mode":"enforce","ok":true})"},
         {R"({"command":"mode"})", R"({"mode":"enforce","ok":true})"},
