@@ -2,6 +2,7 @@
 #pragma once
 
 #include "attribute/codec.hpp"
+#include "attribute/proven_executables.hpp"
 #include "attribute/recent_lineages.hpp"
 
 namespace imdsgate {
@@ -19,10 +20,12 @@ class LineageCache {
   // What was proven for the same exec stays proven when the file has been replaced on disk since (design §4).
   LineagePtr remember(Suspect const &suspect, Lineage lineage, Clock::time_point now);
 
+  ProvenExecutables &proven() { return proven_; }
   std::size_t size() const { return recent_.size(); }
 
  private:
   RecentLineages<Suspect> recent_;
+  ProvenExecutables proven_;
 };
 
 }  // namespace imdsgate

@@ -57,6 +57,9 @@ class ProberClient : public Attributor {
   // Ends the prober, before the loop does. Nobody is named any more.
   void close() { pool_.close(); }
 
+  // What outlives a restart of the daemon.
+  ProvenExecutables &proven() { return cache_.proven(); }
+
   WorkerPoolCounters const &counters() const { return pool_.counters(); }
   std::uint64_t walks() const { return walks_.walks(); }
   std::vector<pid_t> worker_pids() const { return pool_.worker_pids(); }

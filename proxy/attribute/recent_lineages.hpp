@@ -30,12 +30,6 @@ class RecentLineages {
     return entry->lineage;
   }
 
-  // What was remembered last of whoever had this pid; nullptr: nothing.
-  LineagePtr last(pid_t pid) const {
-    auto const known = by_pid_.find(pid);
-    return known == by_pid_.end() ? nullptr : known->second->lineage;
-  }
-
   void remember(pid_t pid, Identity identity, LineagePtr lineage, Clock::time_point now) {
     if (auto const known = by_pid_.find(pid); known != by_pid_.end()) {
       recent_.erase(known->second);

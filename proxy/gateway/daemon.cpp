@@ -24,6 +24,7 @@
 #include "gateway/live_configuration.hpp"
 #include "gateway/metrics_server.hpp"
 #include "gateway/older_connections.hpp"
+#include "gateway/proven_file.hpp"
 #include "gateway/start_up.hpp"
 #include "gateway/status.hpp"
 #include "intercept/netns.hpp"
@@ -41,6 +42,7 @@ constexpr auto kDrain = std::chrono::seconds(5);
 constexpr auto kAbort = std::chrono::seconds(1);
 constexpr auto kFlush = std::chrono::seconds(2);
 constexpr auto kTick = std::chrono::seconds(1);
+constexpr unsigned kTicksToWrite = 10;  // what was proven since is lost in a crash
 constexpr auto kWait = asio::as_tuple(asio::use_awaitable);
 
 std::optional<uid_t> peer_uid(int fd) {
@@ -62,6 +64,7 @@ class Daemon {
   Result<void> open_control_and_metrics();
   asio::awaitable<void> serve_signals();
   asio::awaitable<void> tick();
+  asio::awaitable<void> write_proven();
   asio::awaitable<void> stop();
   asio::awaitable<json::object> set_mode(Mode mode, ControlPeer peer);
   asio::awaitable<json::object> reload(std::optional<ControlPeer> peer);
@@ -80,6 +83,7 @@ class Daemon {
   Metrics metrics_{IMDSGATE_VERSION};
   std::unique_ptr<Reporter> reporter_;
   std::unique_ptr<ProberClient> prober_;
+  ProvenFile const proven_file_{settings_.control_socket + ".proven"};
   Result<ExecQueue> exec_queue_;
   std::unique_ptr<ExecFeed> exec_feed_;
   std::optional<ExecContext> execs_;
@@ -139,6 +143,11 @@ Result<void> Daemon::open_parts() {
   auto prober = ProberClient::spawn(loop_.get_executor(), {});
   if (!prober) return prober.error();
   prober_ = std::move(prober.value());
+  if (auto proven = proven_file_.read()) {
+    prober_->proven() = std::move(proven.value());
+  } else {
+    std::cerr << "imdsgate: what was proven before is not known: " << proven.error().detail << '\n';
+  }
   prober_->on_replaced([this](std::string const &why) {
     metrics_.count_prober_replaced();
     bool const gone = prober_->prober_pid() == 0 && !stopping_;
@@ -249,6 +258,7 @@ asio::awaitable<void> Daemon::stop() {
   if (!stood_down) announce(Lifecycle::drift, true, "the firewall could not be left as on_stop says: " + stood_down.error().detail);
   announce(Lifecycle::stopped, false, std::string("imdsgate stopped; ") +
                                           (interception_->fenced() ? "the fence stays" : "no rule of its own is left"));
+  co_await write_proven();
   control_->close();
   if (metrics_listener_) metrics_listener_->close();
   tick_timer_.cancel();
@@ -258,13 +268,19 @@ asio::awaitable<void> Daemon::stop() {
 }
 
 asio::awaitable<void> Daemon::tick() {
-  for (;;) {
+  for (unsigned ticks = 1;; ++ticks) {
     tick_timer_.expires_after(kTick);
     auto [code] = co_await tick_timer_.async_wait(kWait);
     if (code) co_return;
     refresh_metrics();
     say_what_was_lost();
+    if (ticks % kTicksToWrite == 0) co_await write_proven();
   }
+}
+
+asio::awaitable<void> Daemon::write_proven() {
+  auto const written = co_await proven_file_.write(prober_->proven(), *worker_);
+  if (!written) std::cerr << "imdsgate: what was proven will not be known after a restart: " << written.error().detail << std::endl;
 }
 
 // Once a second at most: a host that loses one span loses many.
