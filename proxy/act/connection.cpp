@@ -1,5 +1,7 @@
 #include "act/connection.hpp"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -91,6 +93,14 @@ bool Connection::idle_and_open() {
   char byte = 0;
   auto const got = ::recv(socket_.native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
   return got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
+}
+
+bool Connection::was_reset() {
+  tcp_info info{};
+  socklen_t size = sizeof info;
+  // On AF_UNIX it fails: nobody takes a peer's place there.
+  bool const told = ::getsockopt(socket_.native_handle(), IPPROTO_TCP, TCP_INFO, &info, &size) == 0;
+  return told && info.tcpi_state == TCP_CLOSE;
 }
 
 void Connection::reset() {

@@ -34,6 +34,9 @@ class Connection {
   // True when the peer has sent nothing and has not closed: an idle connection that may be used again.
   bool idle_and_open();
 
+  // The peer has reset the connection, or the kernel has given it up: its addresses may be another connection's by now.
+  bool was_reset();
+
   void reset();  // closes with a RST, so that a cut-off answer cannot be taken for a whole one
 
  private:

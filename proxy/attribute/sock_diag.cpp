@@ -128,7 +128,9 @@ Answered<SocketId> SockDiag::get_tcp(Endpoint const &client, Endpoint const &ori
   }
   auto const &info = *static_cast<inet_diag_msg const *>(nlmsg_data(*answer));
   // Without such a connection the kernel falls back to a listener on that port (facts of inet_lookup).
-  bool const exact = info.idiag_state != TCP_LISTEN &&
+  // One that is still connecting is nobody's whom accept() gave us: who had these addresses before has reset
+  // his.
+  bool const exact = info.idiag_state != TCP_LISTEN && info.idiag_state != TCP_SYN_SENT &&
                      endpoint_of(info.id.idiag_src, info.id.idiag_sport, info.idiag_family) == client &&
                      endpoint_of(info.id.idiag_dst, info.id.idiag_dport, info.idiag_family) == original;
   if (!exact) return not_found(client, original);

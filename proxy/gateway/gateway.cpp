@@ -63,6 +63,8 @@ void Gateway::admit(Listener::Accepted accepted) {
   }
   auto ticket = admission_.enter();
   auto const uid = ticket ? parts_.client_uid(flow) : std::nullopt;
+  // Whoever has the addresses now is the client as long as the connection stands: asked in this order.
+  if (flow.socket && client.was_reset()) flow.socket.reset();
   bool const within_users_limit = ticket && (!uid || ticket->claim(*uid));
   if (within_users_limit) {
     asio::co_spawn(parts_.loop, serve(*this, std::move(client), flow, std::move(*ticket)), asio::detached);

@@ -18,9 +18,11 @@ bool exec_since(ExecContext const &execs, Attribution const &who, MonotonicTime 
 }
 }  // namespace
 
-Identification::Identification(Sources sources, Flow flow, asio::any_io_executor executor)
+Identification::Identification(Sources sources, Flow flow, asio::any_io_executor executor,
+                               std::function<bool()> was_reset)
     : sources_(sources),
       flow_(std::move(flow)),
+      was_reset_(std::move(was_reset)),
       settled_(std::move(executor), asio::steady_timer::time_point::max()) {
   if (sources_.execs.rules().any()) arrival_.emplace(sources_.execs.rules(), LiveRules::Moment{flow_.accepted_steady, flow_.accepted});
 }
@@ -33,6 +35,9 @@ asio::awaitable<AttributionResult> Identification::look(std::uint64_t received) 
   sources_.metrics.observe_attribution(method, std::chrono::steady_clock::now() - before);
   auto const deadline = std::chrono::steady_clock::now() + kSettleWithin;
   bool const settled = co_await sources_.execs.settled(deadline);
+  // What the kernel wrote down is about this connection; everybody else was found by its addresses.
+  bool const by_address = result && result->method != Attribution::Method::bpf;
+  if (by_address && was_reset_()) result = Unattributed{Reason::socket_gone, "the client has reset the connection"};
   if (result && exec_since(sources_.execs, *result, flow_.accepted_steady)) {
     result = Unattributed{Reason::holder_uncertain, "a holder has exec'd since it connected"};
   }

@@ -6,6 +6,7 @@
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <functional>
 #include <optional>
 
 #include "attribute/attributor.hpp"
@@ -21,7 +22,9 @@ class Identification {
     ExecContext &execs;
     Metrics &metrics;
   };
-  Identification(Sources sources, Flow flow, boost::asio::any_io_executor executor);
+  // `was_reset`: of the connection; whoever has its addresses is its client only while it stands.
+  Identification(Sources sources, Flow flow, boost::asio::any_io_executor executor,
+                 std::function<bool()> was_reset = [] { return false; });
 
   // Starts the look at accept, which goes on while the request is read. on_done runs when it is there.
   void look_at_accept(std::function<void()> on_done);
@@ -45,6 +48,7 @@ class Identification {
 
   Sources const sources_;
   Flow const flow_;
+  std::function<bool()> const was_reset_;
   std::optional<LiveRules::Arrival> arrival_;  // until the first look is over
   bool evaluated_ = false;                     // the connection, by the first look that named somebody
   std::vector<SequenceMatchPtr> sequences_;

@@ -58,7 +58,7 @@ Session::Session(Gateway &gateway, Connection client, Flow flow, Admission::Tick
       flow_(std::move(flow)),
       ticket_(std::move(ticket)),
       identification_({gateway.parts().attributor, gateway.parts().execs, gateway.parts().metrics}, flow_,
-                      client_.socket().get_executor()),
+                      client_.socket().get_executor(), [this] { return client_.was_reset(); }),
       watchdog_(client_.socket().get_executor(),
                 [this] {
                   boost::system::error_code ignored;

@@ -1,5 +1,7 @@
 #include "act/connection.hpp"
 
+#include <boost/asio/ip/tcp.hpp>
+
 #include "unit/act/bench.hpp"
 
 namespace imdsgate {
@@ -25,6 +27,24 @@ TEST_F(ConnectionTest, IdleAndOpen) {
   EXPECT_FALSE(served_.idle_and_open());
   served_.reset();
   EXPECT_FALSE(served_.idle_and_open());
+}
+
+TEST_F(ConnectionTest, WasResetIsNotClosed) {
+  EXPECT_FALSE(served_.was_reset()) << "AF_UNIX";
+  namespace ip = boost::asio::ip;
+  ip::tcp::acceptor acceptor(loop_, {ip::address_v4::loopback(), 0});
+  auto const connected = [&](ip::tcp::socket &client) {
+    client.connect(acceptor.local_endpoint());
+    return Connection(StreamSocket(acceptor.accept()));
+  };
+  ip::tcp::socket closing(loop_), resetting(loop_);
+  auto one = connected(closing), other = connected(resetting);
+  EXPECT_FALSE(one.was_reset());
+  closing.close();
+  EXPECT_FALSE(one.was_reset());
+  resetting.set_option(ip::tcp::socket::linger(true, 0));
+  resetting.close();
+  EXPECT_TRUE(other.was_reset());
 }
 
 TEST_F(ConnectionTest, FillNowSaysThatNothingIsThere) {

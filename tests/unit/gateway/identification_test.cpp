@@ -147,5 +147,18 @@ TEST(Identification, WhoeverHasExecdSinceTheAcceptIsNotNamed) {
   EXPECT_EQ(reason_after(at(1001ms)), "holder_uncertain");
 }
 
+TEST(Identification, WhoeverHasTheAddressesOfAConnectionThatWasResetIsNotNamed) {
+  boost::asio::io_context loop{1};
+  FakeAttributor attributor({named("curl")});
+  Metrics metrics("x");
+  ExecContext execs(nullptr, "host-1");
+  Identification identification({attributor, execs, metrics}, Flow{}, loop.get_executor(),
+                                [] { return true; });
+  identification.look_at_accept([] {});
+  loop.run_for(std::chrono::seconds(10));
+  ASSERT_TRUE(identification.at_accept() && !*identification.at_accept());
+  EXPECT_EQ(identification.at_accept()->error().reason, Reason::socket_gone);
+}
+
 }  // namespace
 }  // namespace imdsgate
