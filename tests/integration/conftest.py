@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import pathlib
 import resource
@@ -12,8 +11,8 @@ import sys
 import pytest
 
 sys.dont_write_bytecode = True
-from daemon import BINARY, Gateway  # noqa: E402
-from lab import REPOSITORY, Lab  # noqa: E402
+from gateways import gateways, labs  # noqa: E402
+from lab import REPOSITORY  # noqa: E402
 
 CLOUD_INIT = pathlib.Path(os.environ.get("IMDSGATE_CACHE", REPOSITORY / "build" / "cache")) / "cloud-init" / "root"
 
@@ -21,47 +20,6 @@ CLOUD_INIT = pathlib.Path(os.environ.get("IMDSGATE_CACHE", REPOSITORY / "build" 
 def pytest_configure(config):
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 65536), hard))
-
-
-@contextlib.contextmanager
-def labs():
-    made: list[Lab] = []
-
-    def make() -> Lab:
-        made.append(Lab())
-        return made[-1]
-
-    try:
-        yield make
-    finally:
-        for lab in made:
-            lab.down()
-
-
-@contextlib.contextmanager
-def gateways():
-    """gateway(mode, service="--provider gce", lab=None, **configuration): running, in a lab of its own unless one is given."""
-    started: list[Gateway] = []
-    with labs() as make:
-        def start(mode: str = "audit", service: str = "", lab: Lab | None = None, before=None, outside: bool = False, **configuration) -> Gateway:
-            if not (BINARY and os.access(BINARY, os.X_OK)):
-                pytest.fail("IMDSGATE_BINARY is not the program")
-            if lab is None:
-                lab = make()
-                lab.serve(*service.split())
-            if before:
-                before(lab)
-            started.append(Gateway(lab, mode, **configuration))
-            return started[-1].start(outside=outside)
-        try:
-            yield start
-        finally:
-            for gateway in started:
-                if gateway.process and gateway.process.poll() is None:
-                    gateway.process.kill()
-                    gateway.process.wait()
-                if log := gateway.log():
-                    print(f"--- {gateway.config.name}\n{log}", file=sys.stderr)
 
 
 @pytest.fixture

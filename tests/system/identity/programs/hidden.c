@@ -1,0 +1,25 @@
+/* hidden CASE: asks from a pid and mount namespace of its own, whose /proc shows nobody (hidepid). */
+#include "client.h"
+#include <sys/mount.h>
+
+int main(int argc, char **argv) {
+  if (argc < 2) return 2;
+  char name[256];
+  snprintf(name, sizeof name, "%s", name_of(getpid()));
+  must(unshare(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID) == 0, "unshare");
+  int ready[2];
+  must(pipe(ready) == 0, "pipe");
+  pid_t const child = fork_with_me();
+  if (child == 0) {
+    must(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0, "mount");
+    must(mount("proc", "/proc", "proc", 0, "hidepid=2") == 0, "hidepid");
+    int const fd = dial();
+    ask(fd, argv[1], 1);
+    answered(fd);
+    return 0;
+  }
+  char line[512];
+  snprintf(line, sizeof line, "1 %d %s\n", (int)child, name); /* its number out here */
+  say(line);
+  return end_of(child);
+}

@@ -1,0 +1,192 @@
+"""The table of cases, how one is run against a gateway, and what came of it."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import pathlib
+import signal
+import subprocess
+import threading
+
+import yaml
+
+from daemon import Gateway, field, reasons
+from lab import ENVIRONMENT
+
+HERE = pathlib.Path(__file__).resolve().parent
+TIERS = ("bpf", "sock_diag")
+SKIP = 77
+CONTAINER = f"docker-{'5e1f' * 16}.scope"
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    case: str
+    about: str
+    bpf: str
+    sock_diag: str
+    run: tuple = ()
+    shell: str = ""
+    preload: tuple = ()
+    user: int | str = 1001
+    cgroup: str | None = None
+    stopped: bool = False
+    held: bool = False
+    crowd: tuple = ()
+    overrun: dict = dataclasses.field(default_factory=dict)
+    limit: bool = False
+    faulty: dict = dataclasses.field(default_factory=dict)
+    fields: dict = dataclasses.field(default_factory=dict)
+    reasons: tuple = ()
+
+    def expected(self, tier: str, number: int) -> list[str]:
+        parts = getattr(self, tier).split(";")
+        return [outcome.strip() for outcome in parts[min(number, len(parts)) - 1].split("|")]
+
+
+def table() -> list[Case]:
+    return [Case(**entry) for entry in yaml.safe_load((HERE / "cases.yaml").read_text())]
+
+
+@dataclasses.dataclass
+class Truth:
+    """One request: who sent it (with the forks that are the same suspect), and who else holds the socket."""
+    asker: set[int]
+    names: dict[int, str]
+
+    @classmethod
+    def parse(cls, line: str) -> tuple[int, "Truth"]:
+        number, *words = line.split(" ")
+        names, asker = {}, set()
+        for pids, name in zip(words[::2], words[1::2]):
+            numbers = {int(pid) for pid in pids.split("=")}
+            names |= dict.fromkeys(numbers, name)
+            asker = asker or numbers
+        return int(number), cls(asker, names)
+
+
+def outcome(event: dict, truth: Truth) -> str:
+    named = {field(event, "process.pid"): field(event, "process.name")}
+    for holder in field(event, "imdsgate.attribution.holders") or []:
+        named[holder["pid"]] = holder["name"]
+    named.pop(None, None)  # "wrong": somebody is named who has nothing to do with it, or under another name
+    if not named:
+        return field(event, "imdsgate.attribution.reason") or ",".join(sorted(reasons(event)))
+    for pid, name in named.items():
+        if truth.names.get(pid) != name:
+            return "wrong"
+    if not truth.asker & named.keys():
+        return "holder"
+    return "named" if named.keys() <= truth.asker else "holders"
+
+
+class Bench:
+    """One gateway of one tier, and the places that the cases use."""
+
+    def __init__(self, gateway: Gateway, programs: pathlib.Path):
+        self.gateway, self.lab = gateway, gateway.lab
+        self.lab.run("true", user=1001)
+        self.lab.run("sysctl", "-qw", "net.ipv4.tcp_fastopen=5")  # clients, also without a cookie
+        self.lab.run("true", cgroup="own/start")
+        self.lab.run("true", cgroup="crowd")
+        for program in programs.iterdir():
+            target = self.lab.programs / program.name
+            target.write_bytes(program.read_bytes())
+            target.chmod(0o4755 if program.name.startswith("setuid-") else 0o755)
+        root = subprocess.run(["findmnt", "-nft", "cgroup2", "-o", "TARGET"], capture_output=True, text=True, check=True).stdout.strip()
+        self.group = pathlib.Path(root) / f"imdsgate-lab-{self.lab.name}"
+        own = self.group / "own"
+        for below in ("other", CONTAINER, "system.slice/amazon-ssm-agent.service"):
+            (own / below).mkdir(parents=True)
+        for directory in [own, *(path for path in own.rglob("*") if path.is_dir())]:  # as a service manager delegates it
+            for path in (directory, directory / "cgroup.procs"):
+                os.chown(path, 1001, 1001)
+
+    def place(self, text: str) -> str:
+        for name, value in {"programs": self.lab.programs, "home": self.lab.home / "1001", "own": self.group / "own",
+                            "container": CONTAINER}.items():
+            text = text.replace(f"{{{name}}}", str(value))
+        return text
+
+    def start(self, *command, user=1001, cgroup=None, env={}) -> subprocess.Popen:
+        return subprocess.Popen(self.lab.command(list(command), user, cgroup), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+                                cwd="/", env={**ENVIRONMENT, **env})
+
+    def command(self, case: Case) -> list:
+        if case.shell:
+            return ["bash", "-c", self.place(case.shell)]
+        if case.preload:
+            return list(case.preload)
+        program, *how = case.run
+        return [self.lab.programs / program, case.case, *map(self.place, how)]
+
+    def observe(self, case: Case) -> dict[int, tuple[Truth, dict]] | None:
+        """What it truly did, and the event of each request; None: not on this kernel."""
+        crowd = self.start(*self.local(case.crowd), user=0, cgroup="crowd") if case.crowd else None
+        try:
+            if crowd:
+                assert crowd.stdout.readline() == "ready\n"
+            if case.overrun:
+                self.overrun(case)
+            return self.run(case)
+        finally:
+            if crowd:
+                (self.group / "crowd" / "cgroup.kill").write_text("1")
+                crowd.wait()
+
+    def overrun(self, case: Case) -> None:
+        """Forks that the gateway's other processes, one of which is told of them, do not get to see in time."""
+        others = [pid for pid in map(int, (self.group / "daemon" / "cgroup.procs").read_text().split()) if pid != self.gateway.pid]
+        for pid in others:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            forks = (self.lab.programs / "forks", case.overrun[self.gateway.settings["attribution"]])
+            assert self.start(*forks, user=0, cgroup="crowd").wait(60) == 0
+        finally:
+            for pid in others:
+                os.kill(pid, signal.SIGCONT)
+
+    def local(self, command: tuple) -> list:
+        return [self.lab.programs / command[0], *command[1:]]
+
+    def run(self, case: Case) -> dict[int, tuple[Truth, dict]] | None:
+        since = len(self.gateway.events())
+        env = {"LD_PRELOAD": str(self.lab.programs / "preload.so"), "IDENTITY_CASE": case.case} if case.preload else {}
+        if case.stopped:
+            self.gateway.process.send_signal(signal.SIGSTOP)
+        process = None
+        truths: dict[int, Truth] = {}
+        try:
+            command = self.command(case)
+            if case.preload:  # only the program itself, not the tools that put it into the lab
+                command = ["env", *(f"{key}={value}" for key, value in env.items()), *command]
+            process = self.start(*command, user=case.user, cgroup=case.cgroup)
+            watchdog = threading.Timer(30, process.kill)
+            watchdog.start()
+            for line in process.stdout:
+                if line == "go\n":
+                    self.gateway.process.send_signal(signal.SIGCONT)
+                    if case.held:
+                        break
+                    continue
+                number, truth = Truth.parse(line.rstrip("\n"))
+                truths[number] = truth
+            self.gateway.process.send_signal(signal.SIGCONT)
+            if not case.held and process.wait(30) == SKIP:
+                return None
+            return {number: (truth, self.event(case, number, since)) for number, truth in sorted(truths.items())}
+        finally:
+            self.gateway.process.send_signal(signal.SIGCONT)
+            if process:
+                watchdog.cancel()
+                process.kill()
+                process.wait()
+                process.stdin.close()
+                process.stdout.close()
+
+    def event(self, case: Case, number: int, since: int) -> dict:
+        if case.run == ["client", "direct"]:  # nothing is read
+            return self.gateway.wait_event(lambda event: "not_redirected" in reasons(event), skip=since)
+        path = f"/latest/meta-data/identity/{case.case}/{number}"
+        return self.gateway.wait_event(lambda event: field(event, "url.path") == path and field(event, "event.kind") == "event", skip=since)

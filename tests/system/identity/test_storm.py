@@ -1,0 +1,53 @@
+"""Short-lived clients (connect, send, exit) out of a fork storm: whoever is named is the right one, and how many are."""
+
+from __future__ import annotations
+
+import collections
+import json
+
+import pytest
+
+import suite
+from daemon import field
+
+
+@pytest.mark.parametrize("tier", suite.TIERS)
+def test_a_storm(tier: str, benches, request):
+    connections = request.config.getoption("connections")
+    bench = benches(tier)
+    name = f"storm-{tier}"
+    storm = bench.start(bench.lab.programs / "storm", name, "1", str(connections + 1))
+    truths = dict(suite.Truth.parse(line.rstrip("\n")) for line in storm.stdout)
+    assert storm.wait(60) == 0 and len(truths) == connections
+    prefix = f"/latest/meta-data/identity/{name}/"
+    last = bench.start(bench.lab.programs / "client", "storm-over").communicate("g")[0]  # accepted after all of them
+    assert last
+    bench.gateway.wait_event(lambda event: field(event, "url.path") == "/latest/meta-data/identity/storm-over/1", timeout=60)
+    outcomes, wrong = collections.Counter(), []
+    for event in requests(bench, prefix):
+        number = int(field(event, "url.path").removeprefix(prefix))
+        outcome = suite.outcome(event, truths[number])
+        outcomes[outcome] += 1
+        if outcome not in ("named", *REASONS):
+            wrong.append((truths[number], event))
+    told = sum(outcomes.values())
+    print(f"storm, {tier}: {connections} connections, {told} requests read, {outcomes['named']} named "
+          f"({outcomes['named'] / connections:.1%}), {len(wrong)} wrong; {dict(outcomes)}")
+    assert not wrong, json.dumps([str(one) for one in wrong[:3]])
+    assert told == connections, "a request was lost"
+
+
+# Why nobody could be named, of who is gone by then.
+REASONS = {"socket_gone", "socket_not_found", "no_holder", "process_gone", "holder_uncertain", "holder_changed", "unreadable",
+           "walk_timeout", "attribution_timeout", "attribution_busy"}
+
+
+def requests(bench: suite.Bench, prefix: str):
+    """The events of the storm's requests, from a file that may have been rotated."""
+    for path in sorted(bench.gateway.events_path.parent.iterdir()):
+        with open(path, encoding="utf-8") as lines:
+            for line in lines:
+                if prefix in line:
+                    event = json.loads(line)
+                    if field(event, "event.kind") == "event" and (field(event, "url.path") or "").startswith(prefix):
+                        yield event
