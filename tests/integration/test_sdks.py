@@ -181,3 +181,44 @@ def test_cloud_init_with_its_profile(shared_gateway, cloud_init):
     since = len(gateway.events())
     gateway.lab.run(*command, user=0, timeout=PATIENCE)
     assert gateway.wait_event(has(event__kind="alert", imdsgate__action="block"), skip=since)
+
+
+GCE_TREE = {"userdata": "block", "trust": "block", "general": "block"}
+
+
+def test_cloud_init_on_gce_with_its_profile(shared_gateway, cloud_init):
+    gateway = shared_gateway("enforce", service="--provider gce", provider="gce", profiles=["cloud-init"], classes=GCE_TREE)
+    command = cloud_init_command(cloud_init, "gce")
+    done = gateway.lab.run(*command, user=0, unit="cloud-init.service", timeout=PATIENCE)
+    found = json.loads(done.stdout)
+    assert found["instance_id"] == "5123456789012345678" and found["public_keys"] == ["demo:ssh-rsa AAAAB3NzaC1yc2EAAAADEXAMPLE demo"], done
+    assert "startup-script" in found["instance_data"]
+    assert not [each for each in gateway.events() if field(each, "event.kind") == "alert"]
+    since, events = len(gateway.lab.received()), len(gateway.events())
+    done = gateway.lab.run(*command, user=0, timeout=PATIENCE)
+    assert done.returncode == 1 and "found no GCE data source" in done.stderr, done
+    assert gateway.wait_event(has(event__kind="alert", imdsgate__action="block"), skip=events)
+    assert not asked(gateway, since)
+
+
+def test_cloud_init_on_azure_with_its_profile(shared_gateway, cloud_init):
+    """It reads the instance, fetches WireServer's goal state and tells that it is ready."""
+    wireserver = [{"address": "168.63.129.16", "port": port} for port in (80, 32526)]
+    gateway = shared_gateway("enforce", service="--provider azure --port 32526", provider="azure", profiles=["cloud-init"],
+                             endpoints=[{"address": "169.254.169.254", "port": 80}, *wireserver],
+                             classes={"general": "block", "userdata": "block", "writable": "block"})
+    command = cloud_init_command(cloud_init, "azure")
+    done = gateway.lab.run(*command, user=0, unit="cloud-init.service", timeout=PATIENCE)
+    found = json.loads(done.stdout)
+    assert found == {"instance_id": "02aab8a4-74ef-476e-8182-f6d2ba4166a6", "vm": "demo", "user_data": "#!/bin/sh\necho hello\n",
+                     "ready": True}, done
+    assert "/machine?comp=health" in asked(gateway, 0)
+    assert not [each for each in gateway.events() if field(each, "event.kind") == "alert"]
+    # Denied WireServer (by the rule, too) it would try for 20 minutes, which is its patience; the instance's data it does without.
+    gateway.write(classes={"userdata": "block"}, rules=[])
+    assert gateway.control("reload").returncode == 0
+    since, events = len(gateway.lab.received()), len(gateway.events())
+    done = gateway.lab.run(*command, user=0, timeout=PATIENCE)
+    assert json.loads(done.stdout)["vm"] is None, done
+    assert gateway.wait_event(has(event__kind="alert", imdsgate__action="block"), skip=events)
+    assert not [target for target in asked(gateway, since) if target.startswith("/metadata/instance")]

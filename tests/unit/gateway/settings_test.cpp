@@ -242,7 +242,7 @@ TEST_F(SettingsTest, OfTheShippedFilesExamplesAreRead) {
   auto const configuration = load(examples);
   for (auto const &problem : problems(configuration)) ADD_FAILURE() << problem;
   EXPECT_EQ(configuration.settings.sinks.size(), 3u);
-  EXPECT_EQ(configuration.policies.audit->allow.size(), 7u) << "one of its own, three of each profile";
+  EXPECT_EQ(configuration.policies.audit->allow.size(), 9u) << "one of its own, three and five of the profiles";
 }
 
 TEST_F(SettingsTest, PutTheProfilesEntriesBehindTheOperatorsOwn) {
@@ -254,10 +254,11 @@ TEST_F(SettingsTest, PutTheProfilesEntriesBehindTheOperatorsOwn) {
   for (auto const &entry : configuration.policies.enforce->allow) names.push_back(entry.name);
   EXPECT_THAT(names, testing::ElementsAre("own", "aws-sdk/instance-role", "aws-sdk/ecs-task-role",
                                           "aws-sdk/eks-pod-identity", "cloud-init/ec2", "cloud-init/gce",
-                                          "cloud-init/azure"));
+                                          "cloud-init/azure", "cloud-init/azure-goal-state",
+                                          "cloud-init/azure-ready"));
   auto const shown = show(configuration);
   EXPECT_THAT(shown, HasSubstr("{name: \"aws-sdk\", unit: \"b.service\"}"));
-  EXPECT_THAT(shown, HasSubstr("# cloud-init/ec2, cloud-init/gce, cloud-init/azure"));
+  EXPECT_THAT(shown, HasSubstr("# cloud-init/ec2, cloud-init/gce, cloud-init/azure, "));
   EXPECT_THAT(shown, testing::Not(HasSubstr("- name: \"cloud-init/ec2\"")));
 }
 
