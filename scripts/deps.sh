@@ -7,16 +7,16 @@ packages=(
   g++ cmake ninja-build ccache pkg-config git ca-certificates
   libboost1.81-dev libboost-json1.81-dev libboost-url1.81-dev
   libnl-3-dev libnl-idiag-3-dev libnl-route-3-dev libnl-nf-3-dev
-  libspdlog-dev libyaml-cpp-dev libre2-dev libcli11-dev libsystemd-dev libcap-dev libsodium-dev
+  libspdlog-dev libyaml-cpp-dev libre2-dev libcli11-dev libsystemd-dev libcap-dev libseccomp-dev libsodium-dev
   libtomlplusplus-dev clang bpftool libbpf-dev
   libgtest-dev libgmock-dev googletest
   # running and testing
   iptables nftables iproute2 conntrack libcap2-bin procps util-linux systemd
   curl wget python3 python3-boto3 python3-google-auth awscli s3fs busybox jq
   python3-pytest python3-fusepy fuse3 netcat-openbsd socat
-  # cloud-init's modules, which the tests run from an unpacked package
+  # the modules of cloud-init and waagent, which the tests run from unpacked packages
   python3-configobj python3-jinja2 python3-jsonpatch python3-jsonschema python3-netifaces python3-oauthlib
-  python3-requests python3-serial python3-yaml
+  python3-requests python3-serial python3-yaml python3-distro python3-pkg-resources
   # scripts/bench.sh
   haproxy nginx-light
   # scripts/check.sh
@@ -46,16 +46,16 @@ install_packages() {
   DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"
 }
 
-# Installed, cloud-init would change this machine: it is fetched and unpacked only. The unpacked tree is reused.
-unpack_cloud_init() {
-  local cache=${IMDSGATE_CACHE:-$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)/build/cache}/cloud-init
+# Installed, a cloud's agent would change this machine: it is fetched and unpacked only. The unpacked tree is reused.
+unpack_agent() {
+  local cache=${IMDSGATE_CACHE:-$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)/build/cache}/$1
   [[ ! -d $cache/root ]] || return 0
   mkdir -p "$cache"
   if ! compgen -G "$cache/*.deb" >/dev/null; then
-    (cd "$cache" && apt-get download -qq -o APT::Sandbox::User=root cloud-init)
+    (cd "$cache" && apt-get download -qq -o APT::Sandbox::User=root "$1")
   fi
   rm -rf "$cache/root.new"
-  dpkg-deb -x "$cache"/cloud-init_*.deb "$cache/root.new"
+  dpkg-deb -x "$cache/$1"_*.deb "$cache/root.new"
   mv "$cache/root.new" "$cache/root"
 }
 
@@ -77,5 +77,6 @@ install_node_clients() {
 # Node.js from elsewhere than Debian brings npm with it, and will not have Debian's beside it.
 command -v npm >/dev/null || packages+=(nodejs npm)
 install_packages
-unpack_cloud_init
+unpack_agent cloud-init
+unpack_agent waagent
 install_node_clients

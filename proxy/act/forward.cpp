@@ -88,7 +88,7 @@ asio::awaitable<bool> Exchange::connect() {
     if (upstream_) co_return true;
   }
   reused_ = false;
-  auto connected = co_await pool_.connect(options_.remote);
+  auto connected = co_await pool_.connect(options_.remote, options_.as_root);
   if (!connected) {
     fail(connected.error().reason, connected.error().detail);
     co_return false;

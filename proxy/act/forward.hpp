@@ -21,6 +21,7 @@ struct ForwardOptions {
   std::chrono::milliseconds idle_timeout;      // without a byte from upstream, once the answer has begun
   std::chrono::milliseconds response_timeout;  // until the answer begins; long polls ask for more
   bool may_share = false;                      // an upstream connection that served, or will serve, other clients may be used
+  bool as_root = false;                        // upstream has to see a connection of uid 0
   AnswerReader *reader = nullptr;              // of whom the answer is of interest; outlives the exchange
 };
 

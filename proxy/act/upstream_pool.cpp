@@ -3,11 +3,14 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/socket_base.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <cerrno>
 #include <cstring>
+#include <optional>
 
 #include "act/watchdog.hpp"
 #include "model/sockaddr.hpp"
@@ -71,30 +74,53 @@ void UpstreamPool::drop_stale() {
   }
 }
 
-// connect(2) is called here rather than by Asio: the local port must be known to owns() before the loop runs again,
-// because a connection that comes back to us is accepted in the very next turn.
-asio::awaitable<boost::system::result<UpstreamPool::Lease, ConnectFailure>> UpstreamPool::connect(Endpoint remote) {
+// A socket on its way. connect(2) is called here rather than by Asio: the local port must be known to owns() before the
+// loop runs again, because a connection that comes back to us is accepted in the very next turn.
+boost::system::result<int, ConnectFailure> UpstreamPool::dial(Endpoint const &remote) const {
   sockaddr_storage storage;
   socklen_t const length = to_sockaddr(remote, storage);
+  int const fd = ::socket(storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_TCP);
+  if (fd < 0) return ConnectFailure{Reason::upstream_unreachable, std::string("socket: ") + std::strerror(errno)};
+  std::optional<ConnectFailure> failed;
+  if (::setsockopt(fd, SOL_SOCKET, SO_MARK, &options_.mark, sizeof options_.mark) != 0) {
+    failed = {Reason::upstream_unreachable, std::string("SO_MARK: ") + std::strerror(errno)};
+  } else if (::connect(fd, reinterpret_cast<sockaddr const *>(&storage), length) != 0 && errno != EINPROGRESS) {
+    failed = connect_failure(errno);
+  }
+  if (!failed) return fd;
+  ::close(fd);
+  return *failed;
+}
+
+boost::system::result<UpstreamPool::Lease, ConnectFailure> UpstreamPool::adopt(int fd, Endpoint const &remote) {
+  int const on = 1;
+  ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);  // a hint: slower without it, never wrong
   StreamSocket socket(executor_);
   error_code code;
-  socket.open(asio::generic::stream_protocol(storage.ss_family, IPPROTO_TCP), code);
-  if (code) co_return ConnectFailure{Reason::upstream_unreachable, "socket: " + code.message()};
-  int const fd = socket.native_handle();
-  int const on = 1;
-  if (::setsockopt(fd, SOL_SOCKET, SO_MARK, &options_.mark, sizeof options_.mark) != 0) {
-    co_return ConnectFailure{Reason::upstream_unreachable, std::string("SO_MARK: ") + std::strerror(errno)};
+  socket.assign(asio::generic::stream_protocol(remote.address.is_v4() ? AF_INET : AF_INET6, IPPROTO_TCP), fd, code);
+  if (code) {
+    ::close(fd);
+    return ConnectFailure{Reason::upstream_unreachable, "socket: " + code.message()};
   }
-  ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);  // a hint: slower without it, never wrong
   socket.non_blocking(true, code);
-  int const connected = ::connect(fd, reinterpret_cast<sockaddr const *>(&storage), length);
-  if (connected != 0 && errno != EINPROGRESS) co_return connect_failure(errno);
-  bool const pending = connected != 0;
   sockaddr_storage local{};
   socklen_t local_length = sizeof local;
   ::getsockname(fd, reinterpret_cast<sockaddr *>(&local), &local_length);
-  auto lease = std::make_unique<Upstream>(*this, std::move(socket), from_sockaddr(local), remote);
-  if (!pending) co_return lease;
+  return std::make_unique<Upstream>(*this, std::move(socket), from_sockaddr(local), remote);
+}
+
+asio::awaitable<boost::system::result<UpstreamPool::Lease, ConnectFailure>> UpstreamPool::connect(Endpoint remote,
+                                                                                                  bool as_root) {
+  boost::system::result<int, ConnectFailure> dialled = ConnectFailure{Reason::upstream_unreachable, "no dialler of uid 0"};
+  if (!as_root) {
+    dialled = dial(remote);
+  } else if (dial_as_root_) {
+    dialled = co_await dial_as_root_(remote, options_.mark);
+  }
+  if (!dialled) co_return dialled.error();
+  auto adopted = adopt(*dialled, remote);
+  if (!adopted) co_return adopted.error();
+  auto lease = *std::move(adopted);
 
   Watchdog deadline(executor_, [upstream = lease.get()] {
     error_code ignored;
@@ -107,7 +133,7 @@ asio::awaitable<boost::system::result<UpstreamPool::Lease, ConnectFailure>> Upst
   if (waited) co_return ConnectFailure{Reason::upstream_unreachable, waited.message()};
   int error = 0;
   socklen_t error_length = sizeof error;
-  ::getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &error_length);
+  ::getsockopt(lease->socket().native_handle(), SOL_SOCKET, SO_ERROR, &error, &error_length);
   if (error != 0) co_return connect_failure(error);
   co_return lease;
 }

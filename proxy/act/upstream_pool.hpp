@@ -8,6 +8,7 @@
 #include <chrono>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <set>
@@ -32,9 +33,15 @@ struct ConnectFailure {
   throw std::runtime_error(why.detail);
 }
 
+// Makes a socket that is being connected to the endpoint, with the mark, as another user than ours.
+using DialAsRoot = std::function<boost::asio::awaitable<boost::system::result<int, ConnectFailure>>(
+    Endpoint remote, std::uint32_t mark)>;
+
 class UpstreamPool {
  public:
   UpstreamPool(boost::asio::any_io_executor executor, UpstreamOptions options);
+
+  void dial_as_root(DialAsRoot dial) { dial_as_root_ = std::move(dial); }
 
   // A connection whose local address is known to owns() for as long as it lives.
   class Upstream : public Connection {
@@ -51,7 +58,8 @@ class UpstreamPool {
   using Lease = std::unique_ptr<Upstream>;
 
   Lease take_idle(Endpoint const &remote);  // nullptr: none that is still good
-  boost::asio::awaitable<boost::system::result<Lease, ConnectFailure>> connect(Endpoint remote);
+  // `as_root`: its socket is uid 0's. owns() may learn of such a one only after it came back to us.
+  boost::asio::awaitable<boost::system::result<Lease, ConnectFailure>> connect(Endpoint remote, bool as_root = false);
   void give_back(Lease lease);              // after a complete exchange only
 
   // Is this one of our own connections, come back to our own listener?
@@ -62,8 +70,11 @@ class UpstreamPool {
 
  private:
   void drop_stale();
+  boost::system::result<int, ConnectFailure> dial(Endpoint const &remote) const;
+  boost::system::result<Lease, ConnectFailure> adopt(int fd, Endpoint const &remote);
   boost::asio::any_io_executor executor_;
   UpstreamOptions options_;
+  DialAsRoot dial_as_root_;
   std::multiset<Endpoint> locals_;
   std::map<Endpoint, std::deque<Lease>> idle_;
 };

@@ -9,7 +9,7 @@
 
 namespace imdsgate {
 
-KeeperLink::KeeperLink(boost::asio::any_io_executor loop, ProberProcess process, Events events)
+KeeperLink::KeeperLink(boost::asio::any_io_executor loop, HelperProcess process, Events events)
     : process_(std::move(process)),
       control_(std::move(loop), process_.control.release()),
       events_(std::move(events)) {

@@ -23,7 +23,7 @@ class KeeperLink {
     std::function<void(NewWorker)> worker;  // pid 0: the keeper could not make one
     std::function<void()> gone;             // the keeper ended; the link may be destroyed in the call
   };
-  KeeperLink(boost::asio::any_io_executor loop, ProberProcess process, Events events);
+  KeeperLink(boost::asio::any_io_executor loop, HelperProcess process, Events events);
   KeeperLink(KeeperLink const &) = delete;
 
   bool request_worker();  // an answer follows; false: the keeper takes no message
@@ -37,7 +37,7 @@ class KeeperLink {
   void wait();
   bool take_answers();
   bool send(KeeperRequest const &request);
-  ProberProcess process_;
+  HelperProcess process_;
   boost::asio::posix::stream_descriptor control_;
   Events events_;
   std::deque<std::function<void(NewWorker)>> asked_;  // who gets the next answer, in order

@@ -7,8 +7,7 @@
 
 #include <cstdint>
 
-#include "attribute/held_fd.hpp"
-#include "model/result.hpp"
+#include "attribute/helper_process.hpp"
 
 namespace imdsgate {
 
@@ -28,24 +27,8 @@ struct KeeperAnswer {
   std::int32_t error = 0;  // errno
 };
 
-// The gateway's hold on its prober. Ends it when destroyed.
-struct ProberProcess {
-  HeldFd control;
-  HeldFd pidfd;
-  pid_t pid = 0;
-
-  ProberProcess() = default;
-  ProberProcess(ProberProcess &&) = default;
-  ProberProcess &operator=(ProberProcess &&other) noexcept;
-  ~ProberProcess();
-};
-
-// Starts `imdsgate prober` from /proc/self/exe, in the caller's network namespace, with the two capabilities
-// made ambient for it where the caller has them. Call it from the main thread (the prober dies with the
-// thread that made it), before any other thread runs. Refused without the two capabilities.
-Result<ProberProcess> spawn_prober();
-
-// The same without exec, for a program that has no `prober` subcommand (tests, benches).
-Result<ProberProcess> fork_prober();
+// Starts `imdsgate prober` (helper_process.hpp). Refused without the two capabilities.
+Result<HelperProcess> spawn_prober();
+Result<HelperProcess> fork_prober();
 
 }  // namespace imdsgate

@@ -25,7 +25,7 @@ struct WorkerPoolOptions {
   std::size_t warm = 2;  // kept at least
   std::size_t limit = 8;
   std::size_t waiting = 512;  // questions; one more is attribution_busy
-  std::function<Result<ProberProcess>()> start = spawn_prober;
+  std::function<Result<HelperProcess>()> start = spawn_prober;
 };
 
 struct WorkerPoolCounters {

@@ -17,6 +17,7 @@ int run_command_line(int argc, char **argv) {
   add_who(app, exit_code);
   add_doctor(app, exit_code);
   add_prober(app, exit_code);
+  add_dialler(app, exit_code);
   try {
     app.parse(argc, argv);
   } catch (CLI::ParseError const &error) {

@@ -17,5 +17,6 @@ void add_replay(CLI::App &app, int &exit_code);
 void add_who(CLI::App &app, int &exit_code);
 void add_doctor(CLI::App &app, int &exit_code);
 void add_prober(CLI::App &app, int &exit_code);   // hidden: the gateway starts it
+void add_dialler(CLI::App &app, int &exit_code);  // the same
 
 }  // namespace imdsgate

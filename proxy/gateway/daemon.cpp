@@ -25,9 +25,11 @@
 #include "gateway/metrics_server.hpp"
 #include "gateway/older_connections.hpp"
 #include "gateway/proven_file.hpp"
+#include "gateway/root_dialler.hpp"
 #include "gateway/start_up.hpp"
 #include "gateway/status.hpp"
 #include "intercept/netns.hpp"
+#include "intercept/xtables.hpp"
 #include "report/host_info.hpp"
 #include "report/sinks.hpp"
 
@@ -61,6 +63,8 @@ class Daemon {
 
  private:
   Result<void> open_parts();
+  Result<void> open_root_dialler();
+  void stop_without(Lifecycle what, std::string message);
   Result<void> open_control_and_metrics();
   asio::awaitable<void> serve_signals();
   asio::awaitable<void> tick();
@@ -77,13 +81,14 @@ class Daemon {
   LiveConfiguration configuration_;
   Settings const &settings_{configuration_.settings()};
   asio::io_context loop_{1};
-  std::optional<Worker> worker_;  // its thread starts after the prober was forked
+  std::optional<Worker> worker_;  // its thread starts after the prober and the dialler were forked
   asio::signal_set signals_{loop_, SIGTERM, SIGINT, SIGHUP};
   asio::steady_timer tick_timer_{loop_};
   Metrics metrics_{IMDSGATE_VERSION};
   std::unique_ptr<Reporter> reporter_;
   std::unique_ptr<ProberClient> prober_;
   ProvenFile const proven_file_{settings_.control_socket + ".proven"};
+  std::optional<RootDialler> root_dialler_;  // where WireServer is guarded
   Result<ExecQueue> exec_queue_;
   std::unique_ptr<ExecFeed> exec_feed_;
   std::optional<ExecContext> execs_;
@@ -121,6 +126,9 @@ Result<void> Daemon::start_up() {
     return flow.transport == Transport::unix_socket || client_sockets_->open_at_client(flow);
   };
   gateway_.emplace(std::move(parts), settings_, configuration_.policies());
+  if (root_dialler_) {
+    gateway_->pool().dial_as_root([this](Endpoint remote, std::uint32_t mark) { return root_dialler_->dial(remote, mark); });
+  }
   interception_.emplace(*gateway_, *worker_, settings_, metrics_, [this](Lifecycle what, bool alert, std::string message) {
     announce(what, alert, std::move(message));
   });
@@ -151,13 +159,11 @@ Result<void> Daemon::open_parts() {
   prober_->on_replaced([this](std::string const &why) {
     metrics_.count_prober_replaced();
     bool const gone = prober_->prober_pid() == 0 && !stopping_;
-    announce(Lifecycle::prober_replaced, gone, why);
-    if (gone) {
-      // It cannot be started again: the capabilities it needs were dropped. The service manager starts both anew.
-      exit_code_ = 1;
-      asio::co_spawn(loop_, stop(), asio::detached);
-    }
+    if (gone) return stop_without(Lifecycle::prober_replaced, why);
+    announce(Lifecycle::prober_replaced, false, why);
   });
+  if (auto opened = open_root_dialler(); !opened) return opened;
+  hold_legacy_lists();
   if (auto beside = configuration_.stand_beside_host_rules(); !beside) return beside;
   for (auto const &line : configuration_.host_rules().notes()) std::cerr << "imdsgate: " << line << '\n';
   auto tier = AttributionTier::choose(settings_, *prober_);
@@ -177,6 +183,24 @@ Result<void> Daemon::open_parts() {
   if (!reporter) return reporter.error();
   reporter_ = std::move(reporter.value());
   return {};
+}
+
+Result<void> Daemon::open_root_dialler() {
+  if (!guards_wireserver(settings_.endpoints)) return {};
+  auto process = spawn_root_dialler();
+  if (!process) return process.error();
+  root_dialler_.emplace(loop_.get_executor(), *std::move(process), [this] {
+    if (!stopping_) stop_without(Lifecycle::dialler_gone, "what dials WireServer as uid 0 ended");
+  });
+  return {};
+}
+
+// A helper that is gone cannot be started again: the capabilities it needs were dropped. The service manager starts all
+// of it anew.
+void Daemon::stop_without(Lifecycle what, std::string message) {
+  announce(what, true, std::move(message));
+  exit_code_ = 1;
+  asio::co_spawn(loop_, stop(), asio::detached);
 }
 
 Result<void> Daemon::open_control_and_metrics() {
@@ -264,6 +288,7 @@ asio::awaitable<void> Daemon::stop() {
   tick_timer_.cancel();
   exec_feed_->close();
   prober_->close();
+  if (root_dialler_) root_dialler_->close();
   loop_.stop();
 }
 

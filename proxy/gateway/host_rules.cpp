@@ -4,6 +4,11 @@
 
 #include <algorithm>
 #include <array>
+#include <functional>
+#include <iterator>
+
+#include "gateway/guest_proxy.hpp"
+#include "gateway/root_dialler.hpp"
 
 namespace imdsgate {
 namespace {
@@ -30,11 +35,29 @@ std::vector<Endpoint> endpoints_of_ecs_agent(Settings const &settings, std::vect
   return its;
 }
 
+// WireServer is dialled by uid 0, in the gateway's group.
+SocketOwner who_dials(Endpoint const &endpoint, SocketOwner const &gateway) {
+  return is_wireserver(endpoint) ? SocketOwner{0, gateway.gids} : gateway;
+}
+
 bool refuses_gateway(std::vector<OwnerDenial> const &denials, ForeignRule const &rule, SocketOwner const &gateway) {
   return std::ranges::any_of(denials, [&](OwnerDenial const &denial) {
-    return denial.refuses(gateway) &&
-           std::ranges::any_of(denial.endpoints, [&](Endpoint const &endpoint) { return concerns(rule, endpoint); });
+    return std::ranges::any_of(denial.endpoints, [&](Endpoint const &endpoint) {
+      return concerns(rule, endpoint) && denial.refuses(who_dials(endpoint, gateway));
+    });
   });
+}
+
+// What the guest agent's own rules come to is part of guarding WireServer, whatever `existing` says of other rules: the
+// gateway has a connection of uid 0 to lend.
+bool only_about_wireserver(ForeignRule const &rule) {
+  return !rule.endpoints.empty() && std::ranges::all_of(rule.endpoints, is_wireserver);
+}
+
+std::vector<OwnerDenial> about_wireserver(std::vector<OwnerDenial> denials) {
+  for (auto &denial : denials) std::erase_if(denial.endpoints, std::not_fn(is_wireserver));
+  std::erase_if(denials, [](OwnerDenial const &denial) { return denial.endpoints.empty(); });
+  return denials;
 }
 
 }  // namespace
@@ -51,6 +74,7 @@ std::vector<std::string> HostRules::notes() const {
 FirewallSpec firewall_spec(Settings const &settings) {
   FirewallSpec spec;
   spec.endpoints = settings.endpoints;
+  std::ranges::copy_if(spec.endpoints, std::back_inserter(spec.dialled_as_root), is_wireserver);
   spec.listen_port = settings.listen_port;
   spec.exemption.mark = settings.mark;
   spec.exemption.mask = settings.mark_mask;
@@ -64,6 +88,10 @@ FirewallSpec firewall_spec(Settings const &settings) {
 
 Result<HostRules> judge_host_rules(Settings const &settings, ForeignRules const &found, SocketOwner const &gateway) {
   HostRules result;
+  if (settings.existing == Existing::ignore) {
+    result.denials = about_wireserver(found.denials);
+    return result;
+  }
   result.left_out = endpoints_of_ecs_agent(settings, found.rules);
   bool const translates = settings.existing == Existing::translate;
   std::string in_the_way;
@@ -71,10 +99,11 @@ Result<HostRules> judge_host_rules(Settings const &settings, ForeignRules const 
     bool const left_out = rule.kind == Kind::ecs_agent && std::ranges::all_of(rule.endpoints, [&](auto const &each) {
                             return std::ranges::find(result.left_out, each) != result.left_out.end();
                           });
-    bool const taken = translates && rule.kind == Kind::owners && !refuses_gateway(found.denials, rule, gateway);
+    bool const taken = (translates || only_about_wireserver(rule)) && rule.kind == Kind::owners &&
+                       !refuses_gateway(found.denials, rule, gateway);
     if (!left_out && !taken) in_the_way += "\n  " + rule.where + ": " + rule.rule;
   }
-  if (translates) result.denials = found.denials;
+  result.denials = translates ? found.denials : about_wireserver(found.denials);
   if (in_the_way.empty()) return result;
   return Error{Errc::refused, (translates ? "other rules speak of guarded addresses and do more than keep users away, or "
                                             "would keep the gateway itself away:"
@@ -84,7 +113,12 @@ Result<HostRules> judge_host_rules(Settings const &settings, ForeignRules const 
 }
 
 Result<HostRules> look_at_host_rules(Settings const &settings, SocketOwner const &gateway) {
-  if (settings.existing == Existing::ignore) return HostRules{};
+  bool const azure = (settings.provider_known && settings.provider == Provider::azure) || guards_wireserver(settings.endpoints);
+  if (auto const proxy = azure ? find_guest_proxy() : std::nullopt) {
+    return Error{Errc::refused, "azure_guest_proxy: Azure's guest proxy runs (" + *proxy +
+                                    ") and takes this traffic before the gateway can see it; one of the two has to go"};
+  }
+  if (settings.existing == Existing::ignore && !guards_wireserver(settings.endpoints)) return HostRules{};
   auto const found = scan_foreign_rules(firewall_spec(settings));
   if (!found) return found.error();
   return judge_host_rules(settings, *found, gateway);

@@ -14,7 +14,7 @@ namespace imdsgate {
 FirewallSpec firewall_spec(Settings const &settings);  // without interfaces and exemption
 
 struct HostRules {
-  std::vector<OwnerDenial> denials;  // `existing: translate`: they hold in both modes
+  std::vector<OwnerDenial> denials;  // `existing: translate`, and always about WireServer: they hold in both modes
   std::vector<Endpoint> left_out;    // chosen by default, and the ECS agent's here: not guarded
   std::vector<std::string> notes() const;  // a line each, for people
 };
@@ -22,7 +22,7 @@ struct HostRules {
 // Pure. `gateway`: whose connections go upstream. An error names each rule that is in the way.
 Result<HostRules> judge_host_rules(Settings const &settings, ForeignRules const &found, SocketOwner const &gateway);
 
-// Nothing is looked at with `existing: ignore`. Blocking. At start before the capabilities are dropped: the legacy
+// Refused (azure_guest_proxy) beside Azure's own. With `existing: ignore` only what concerns WireServer is looked at. Blocking. At start before the capabilities are dropped: the legacy
 // tables' list is readable with them only.
 Result<HostRules> look_at_host_rules(Settings const &settings, SocketOwner const &gateway);
 Result<HostRules> look_at_host_rules(Settings const &settings);  // with the caller as the gateway

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <iterator>
 
+#include "gateway/root_dialler.hpp"
 #include "gateway/start_up.hpp"
 
 namespace imdsgate {
@@ -18,10 +19,17 @@ Found look_again(RunOptions const &options, Settings const &running, bool any_ta
   Found found{load_configuration(options.configuration, options.named), {}, {}};
   if (!found.configuration.ok()) return found;
   auto &settings = found.configuration.settings;
+  if (guards_wireserver(settings.endpoints) && !guards_wireserver(running.endpoints)) {
+    found.configuration.problems.push_back(
+        {options.configuration.string(), 0, 0, false,
+         "`endpoints` name WireServer: that needs a restart, since what dials it as uid 0 is started with the daemon"});
+    return found;
+  }
   if (options.mode) settings.mode = *options.mode;
   found.needs_restart = needs_restart(running, settings);
   keep_what_needs_restart(running, settings);
-  if (any_taken_over || settings.existing == Existing::translate) found.host_rules = look_at_host_rules(settings);
+  bool const any = any_taken_over || guards_wireserver(settings.endpoints);
+  if (any || settings.existing == Existing::translate) found.host_rules = look_at_host_rules(settings);
   return found;
 }
 

@@ -3,6 +3,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
@@ -111,9 +112,11 @@ Result<std::vector<OlderSeen>> older_connections(HostSituation const &situation)
   if (!bypassing) return bypassing.error();
   auto connections = bypassing->list(spec.endpoints, settings.listen_port);
   if (!connections) return connections.error();
-  // The daemon's own, upstream.
+  // The daemon's own, upstream, and its dialler's.
   std::erase_if(*connections, [&](TcpSocket const &each) {
-    return daemon && (each.mark & settings.mark_mask) == settings.mark && each.id.uid == spec.exemption.uid;
+    bool const by_root = std::ranges::find(spec.dialled_as_root, each.original) != spec.dialled_as_root.end();
+    return daemon && (each.mark & settings.mark_mask) == settings.mark &&
+           (each.id.uid == spec.exemption.uid || (by_root && each.id.uid == 0));
   });
   std::vector<OlderSeen> seen;
   for (auto const &each : *connections) {

@@ -10,6 +10,7 @@
 #include "gateway/gateway.hpp"
 #include "gateway/identification.hpp"
 #include "gateway/patience.hpp"
+#include "gateway/root_dialler.hpp"
 #include "report/ecs.hpp"
 
 namespace imdsgate {
@@ -37,6 +38,7 @@ class Session {
   asio::awaitable<Next> forward_request(RequestParser &parser, RequestEvent &event, Policy const &policy);
   asio::awaitable<void> answer(RequestEvent const &event, std::string_view reason, std::string const &method);
   asio::awaitable<Next> refuse(RequestParser &parser, Reason reason, std::string detail = {});
+  std::optional<uid_t> socket_uid(std::optional<Attribution> const &who) const;
   void over_the_users_limit();
   void report(RequestEvent event);
 
@@ -113,6 +115,11 @@ asio::awaitable<Session::Next> Session::serve_one() {
   if (parser.raw().version == 10 && parser.is_done() && !client_.buffered().empty()) {
     co_return co_await refuse(parser, Reason::data_after_http10);
   }
+  // Dialled by uid 0's helper, it was not known for our own when it was accepted.
+  if (gateway_.pool().owns(flow_.client)) {
+    gateway_.parts().on_self_loop(flow_);
+    co_return co_await refuse(parser, Reason::self_loop);
+  }
   auto who = co_await identification_.look_at_request(client_.received());
   if (who && !ticket_.claim(who->socket_uid)) {
     co_return co_await refuse(parser, Reason::limit_connections_per_uid);
@@ -171,13 +178,18 @@ Decision Session::decide_on(Policy const &policy, RequestEvent const &event) {
     sequences.insert(sequences.begin(), completed.begin(), completed.end());
   }
   access.host_id = execs.host_id();
-  if (flow_.socket) access.socket_uid = flow_.socket->uid;
-  if (!access.socket_uid && event.attribution) access.socket_uid = event.attribution->socket_uid;
+  access.socket_uid = socket_uid(event.attribution);
   access.sequences = sequences;
   access.missing_execs = identification_.missing_execs();
   std::vector<TokenMinters> tokens;
   gateway_.history().look(policy, event, gateway_.limits().requests_per_second, started_, access, tokens);
   return decide(policy, access);
+}
+
+// Who created the client's socket, as far as it is known.
+std::optional<uid_t> Session::socket_uid(std::optional<Attribution> const &who) const {
+  if (flow_.socket) return flow_.socket->uid;
+  return who ? std::optional<uid_t>(who->socket_uid) : std::nullopt;
 }
 
 asio::awaitable<Session::Next> Session::forward_request(RequestParser &parser, RequestEvent &event, Policy const &policy) {
@@ -194,10 +206,13 @@ asio::awaitable<Session::Next> Session::forward_request(RequestParser &parser, R
   }
   auto const &method = event.request->method;
   bool const may_share = parser.is_done() && (method == "GET" || method == "HEAD" || event.request->token_request);
+  // Root's own requests alone go upstream as root's: the host's rule judges every other by our uid, as it always did.
+  bool const wireserver = is_wireserver(event.request->endpoint);
+  bool const as_root = wireserver && socket_uid(event.attribution) == 0u;
   auto const reader = gateway_.history().reader_for(policy, event);
   ForwardOptions const options{event.request->endpoint, gateway_.idle_timeout(),
-                               response_timeout(*event.request, gateway_.idle_timeout()), may_share,
-                               reader.get()};
+                               response_timeout(*event.request, gateway_.idle_timeout()),
+                               may_share && as_root == wireserver, as_root, reader.get()};
   auto const &alive = gateway_.parts().client_alive;
   ClientAlive const still_there = [this, &alive] { return alive(flow_); };
   auto const result = co_await forward(client_, parser, gateway_.pool(), options, still_there);

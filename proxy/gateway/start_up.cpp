@@ -3,8 +3,11 @@
 #include <linux/capability.h>
 #include <sys/resource.h>
 #include <systemd/sd-daemon.h>
+#include <unistd.h>
 
 #include <fstream>
+
+#include "gateway/root_dialler.hpp"
 
 namespace imdsgate {
 namespace {
@@ -38,6 +41,9 @@ std::vector<NeededCapability> capabilities_of_a_run(Settings const &settings) {
       {CAP_SYS_PTRACE, "naming the executables of other users' processes"},
       {CAP_DAC_READ_SEARCH, "finding which process holds a connection"},
   };
+  if (guards_wireserver(settings.endpoints) && ::geteuid() != 0) {
+    needed.push_back({CAP_SETUID, "dialling WireServer as uid 0"});
+  }
   if (settings.listen_port < unprivileged_port_start()) {
     needed.push_back({CAP_NET_BIND_SERVICE, "listening on port " + std::to_string(settings.listen_port)});
   }

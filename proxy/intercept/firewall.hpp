@@ -37,7 +37,8 @@ struct FirewallSpec {
   std::uint16_t listen_port = 880;
   std::vector<InterfaceAddress> interfaces;
   Exemption exemption;
-  bool redirect = true;  // nat/OUTPUT
+  std::vector<Endpoint> dialled_as_root;  // of `endpoints`: a helper of uid 0 dials them, exempt there as the daemon is
+  bool redirect = true;                   // nat/OUTPUT
   // With `redirect`: the chain stands and sends nobody here. Connections redirected before keep their
   // translation, which they lose when the last rule of a nat table goes.
   bool draining = false;

@@ -39,21 +39,35 @@ bool names(std::string_view line, std::string_view placeholder) {
   return line.find(placeholder) != line.npos;
 }
 
+// The line, once for each endpoint of the family.
+std::vector<std::string> for_each_of(std::vector<Endpoint> const &endpoints, bool ipv6, std::string const &line,
+                                     std::string_view address, std::string_view port) {
+  std::vector<std::string> lines;
+  for (auto const &endpoint : endpoints) {
+    if (endpoint.address.is_v4() == ipv6) continue;
+    lines.push_back(fill(line, {{address, endpoint.address.to_string()}, {port, std::to_string(endpoint.port)}}));
+  }
+  return lines;
+}
+
 // One line of the data, as the lines it stands for.
 std::vector<std::string> expand(std::string_view line, FirewallSpec const &spec, bool ipv6) {
+  Exemption root = spec.exemption;
+  root.uid = 0;
+  bool const covered = !spec.exemption.uid || spec.exemption.uid == root.uid;
   Values const common{{"@EXEMPT@", exemption_terms(spec.exemption)},
+                      {"@EXEMPT_ROOT@", exemption_terms(root)},
                       {"@LISTEN@", std::to_string(spec.listen_port)}};
   std::string const base = fill(std::string(line), common);
+  if (names(line, "@ROOT_ADDRESS@")) {
+    if (covered) return {};
+    return for_each_of(spec.dialled_as_root, ipv6, base, "@ROOT_ADDRESS@", "@ROOT_PORT@");
+  }
   if (!names(line, "@ADDRESS@")) return {base};
+  auto const each = for_each_of(spec.endpoints, ipv6, base, "@ADDRESS@", "@PORT@");
+  if (!names(line, "@INTERFACE@")) return each;
   std::vector<std::string> lines;
-  for (auto const &endpoint : spec.endpoints) {
-    if (endpoint.address.is_v4() == ipv6) continue;
-    std::string const filled =
-        fill(base, {{"@ADDRESS@", endpoint.address.to_string()}, {"@PORT@", std::to_string(endpoint.port)}});
-    if (!names(line, "@INTERFACE@")) {
-      lines.push_back(filled);
-      continue;
-    }
+  for (auto const &filled : each) {
     for (auto const &[interface, address] : spec.interfaces) {
       if (address.is_v4() == ipv6) continue;
       lines.push_back(

@@ -44,6 +44,8 @@ Result<void> check_spec(FirewallSpec const &spec);
 //   @INTERFACE@ @INTERFACE_ADDRESS@  and one line an interface address of the family
 //   @LISTEN@                       the listen port
 //   @EXEMPT@                       mark, uid and cgroup matches, those that are set
+//   @ROOT_ADDRESS@ @ROOT_PORT@     one line an endpoint of dialled_as_root of the family, unless @EXEMPT@ covers it
+//   @EXEMPT_ROOT@                  as @EXEMPT@, of uid 0
 Result<std::vector<OwnTable>> render_ruleset(FirewallSpec const &spec, bool ipv6, std::string_view data);
 
 OwnTable own_part(SavedTable const *saved, std::string_view table);

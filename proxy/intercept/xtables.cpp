@@ -1,12 +1,16 @@
 #include "intercept/xtables.hpp"
 
+#include <fcntl.h>
 #include <sys/capability.h>
 #include <unistd.h>
 
+#include <array>
 #include <fstream>
 #include <memory>
+#include <sstream>
 
 #include "intercept/command.hpp"
+#include "intercept/descriptor.hpp"
 
 namespace imdsgate {
 namespace {
@@ -30,36 +34,47 @@ std::optional<std::string> program_of(FirewallBackend backend, bool ipv6, std::s
   return its && *its == backend ? plain : std::nullopt;
 }
 
-// The legacy tables in use in this network namespace. `listed`: the kernel said so; else they are those whose
-// module is loaded, because the list is for root's eyes (mode 0440) and iptables-legacy-save prints nothing,
-// and no error, to anyone else.
-struct LegacyTables {
-  bool listed = true;
-  std::vector<std::string> names;
-};
+// The kernel's lists of the tables in use (mode 0440), held since they could be opened; of IPv4 and of IPv6.
+std::array<Descriptor, 2> held_lists;
 
-Result<LegacyTables> legacy_tables(bool ipv6, std::span<std::string_view const> fallback) {
-  std::string const path = std::string("/proc/thread-self/net/") + (ipv6 ? "ip6" : "ip") + "_tables_names";
-  LegacyTables tables;
+std::string list_path(bool ipv6) {
+  return std::string("/proc/thread-self/net/") + (ipv6 ? "ip6" : "ip") + "_tables_names";
+}
+
+Descriptor open_list(bool ipv6) { return Descriptor(::open(list_path(ipv6).c_str(), O_RDONLY | O_CLOEXEC)); }
+
+std::optional<std::string> list_of_tables(bool ipv6) {
+  auto const fresh = held_lists[ipv6] ? Descriptor() : open_list(ipv6);
+  int const list = held_lists[ipv6] ? held_lists[ipv6].get() : fresh.get();
+  std::array<char, 4096> bytes;  // five names are known
+  if (list < 0 || ::lseek(list, 0, SEEK_SET) != 0) return std::nullopt;
+  auto const size = ::read(list, bytes.data(), bytes.size());
+  return size < 0 ? std::nullopt : std::optional(std::string(bytes.data(), static_cast<std::size_t>(size)));
+}
+
+// The legacy tables in use in this network namespace: the kernel's list, or those whose module is loaded.
+Result<std::vector<std::string>> legacy_tables(bool ipv6, std::span<std::string_view const> fallback) {
+  std::string const path = list_path(ipv6);
+  std::vector<std::string> tables;
   if (::access(path.c_str(), F_OK) != 0) return tables;
   std::string line;
-  // Opened rather than asked for with access(2), which leaves the capabilities out of account.
-  if (std::ifstream names(path); names) {
-    while (std::getline(names, line)) tables.names.push_back(line);
+  // Read rather than asked for with access(2), which leaves the capabilities out of account.
+  if (auto const listed = list_of_tables(ipv6)) {
+    std::istringstream names(*listed);
+    while (std::getline(names, line)) tables.push_back(line);
     return tables;
   }
-  tables.listed = false;
   bool module = false;
   std::string const prefix = ipv6 ? "ip6table_" : "iptable_";
   std::ifstream modules("/proc/modules");
   while (std::getline(modules, line)) {
     auto const name = line.substr(0, line.find(' '));
     if (name == (ipv6 ? "ip6_tables" : "ip_tables")) module = true;
-    if (name.starts_with(prefix)) tables.names.push_back(name.substr(prefix.size()));
+    if (name.starts_with(prefix)) tables.push_back(name.substr(prefix.size()));
   }
   if (module) return tables;
   // Built into the kernel: no trace of which tables are in use that this process may read.
-  tables.names.assign(fallback.begin(), fallback.end());
+  tables.assign(fallback.begin(), fallback.end());
   if (fallback.empty()) {
     return Error{Errc::unreadable, path + " is readable for root alone, so the legacy tables are unknown"};
   }
@@ -96,6 +111,10 @@ Result<FirewallBackend> default_backend() {
   auto const program = find_program("iptables");
   if (!program) return Error{Errc::not_found, "iptables is not installed"};
   return backend_of(*program);
+}
+
+void hold_legacy_lists() {
+  for (bool const ipv6 : {false, true}) held_lists[ipv6] = open_list(ipv6);
 }
 
 bool has_ipv6() {
@@ -144,10 +163,10 @@ Result<SavedRules> Xtables::save(std::span<std::string_view const> fallback) con
   if (backend_ == FirewallBackend::legacy) {
     auto const tables = legacy_tables(ipv6_, fallback);
     if (!tables) return tables.error();
-    if (tables->names.empty() || !tables->listed) runs.clear();
-    for (auto const &name : tables->names) {
-      if (!tables->listed) runs.push_back({save_, "-t", name});
-    }
+    // One by one: asked for all, iptables-legacy-save opens that list itself, and prints nothing, and no error, to
+    // whoever may not.
+    runs.clear();
+    for (auto const &name : *tables) runs.push_back({save_, "-t", name});
   }
   std::string text;
   for (auto const &argv : runs) {

@@ -23,8 +23,8 @@ class Xtables {
   std::string name() const;  // "iptables-nft", "ip6tables-legacy"
 
   // Every table there is. Legacy tables that nobody uses are not asked for, since asking loads the kernel's
-  // modules for them: with none in use the answer is empty. The list of those in use is for root's eyes;
-  // where it cannot be read and no loaded module tells either, `fallback` are asked for, or with none it is
+  // modules for them: with none in use the answer is empty. The list of those in use is for root's eyes
+  // (hold_legacy_lists()); where it cannot be read and no loaded module tells either, `fallback` are asked for, or with none it is
   // Errc::unreadable.
   Result<SavedRules> save(std::span<std::string_view const> fallback = {}) const;
 
@@ -46,6 +46,10 @@ class Xtables {
 Result<FirewallBackend> default_backend();
 
 std::string_view to_string(FirewallBackend backend);
+
+// Opens the list of the legacy tables in use for as long as the process runs, so that it can be read once the
+// capabilities for that are dropped. At start, in the network namespace that is guarded.
+void hold_legacy_lists();
 
 // Whether this network namespace has IPv6 at all.
 bool has_ipv6();

@@ -66,6 +66,7 @@ enum class Lifecycle {
   armed,
   disarmed,
   prober_replaced,
+  dialler_gone,
   exec_events_lost
 };
 

@@ -15,7 +15,8 @@ std::string_view event_type(Lifecycle what) {
     case Lifecycle::drift:
     case Lifecycle::armed:
     case Lifecycle::disarmed:
-    case Lifecycle::prober_replaced: return "change";
+    case Lifecycle::prober_replaced:
+    case Lifecycle::dialler_gone: return "change";
     case Lifecycle::reload_failed:
     case Lifecycle::exec_events_lost:
     case Lifecycle::self_loop: return "error";
@@ -29,7 +30,8 @@ std::string_view event_category(Lifecycle what) {
     case Lifecycle::started:
     case Lifecycle::stopped:
     case Lifecycle::exec_events_lost:
-    case Lifecycle::prober_replaced: return "process";
+    case Lifecycle::prober_replaced:
+    case Lifecycle::dialler_gone: return "process";
     case Lifecycle::mode_changed:
     case Lifecycle::reloaded:
     case Lifecycle::reload_failed: return "configuration";

@@ -24,9 +24,38 @@ INSTANCE = {
                  "subnet": [{"address": "10.66.0.0", "prefix": "24"}]},
         "ipv6": {"ipAddress": []}, "macAddress": "000D3A420002"}]},
 }
-GOAL_STATE = """<?xml version="1.0" encoding="utf-8"?>
-<GoalState><Version>2012-11-30</Version><Incarnation>1</Incarnation><Container><ContainerId>c6d5</ContainerId></Container></GoalState>
+def _goal_state() -> str:
+    """As the guest agent reads it: where the parts of this machine's configuration are."""
+    def uri(query: str) -> str:
+        return f"http://168.63.129.16:80/machine/c6d5/MachineRole_IN_0?{query}&amp;incarnation=1"
+    parts = "".join(f"<{name}>{uri(f'comp=config&amp;type={name[0].lower() + name[1:]}')}</{name}>"
+                    for name in ("HostingEnvironmentConfig", "SharedConfig", "ExtensionsConfig", "FullConfig"))
+    return f"""<?xml version="1.0" encoding="utf-8"?>
+<GoalState>
+  <Version>2012-11-30</Version>
+  <Incarnation>1</Incarnation>
+  <Machine><ExpectedState>Started</ExpectedState><StopRolesDeadlineHint>300000</StopRolesDeadlineHint></Machine>
+  <Container>
+    <ContainerId>c6d5</ContainerId>
+    <RoleInstanceList><RoleInstance>
+      <InstanceId>MachineRole_IN_0</InstanceId>
+      <State>Started</State>
+      <Configuration>{parts}<Certificates>{uri("comp=certificates")}</Certificates><ConfigName>c6d5.0.xml</ConfigName></Configuration>
+    </RoleInstance></RoleInstanceList>
+  </Container>
+</GoalState>
 """
+
+
+# What `comp=config` says by its `type`; the certificates are of a format that the agent keeps and does not open.
+CONFIGURATION = {
+    "hostingenvironmentconfig": '<HostingEnvironmentConfig version="1.0.0.0" goalStateIncarnation="1"><Deployment name="demo"/>'
+                                '<Incarnation number="1" instance="MachineRole_IN_0"/><Role name="MachineRole"/></HostingEnvironmentConfig>',
+    "sharedconfig": '<SharedConfig version="1.0.0.0" goalStateIncarnation="1"><Deployment name="demo"/></SharedConfig>',
+    "extensionsconfig": '<Extensions version="1.0.0.0" goalStateIncarnation="1"><GuestAgentExtension/></Extensions>',
+}
+CERTIFICATES = ("<CertificateFile><Version>2010-12-15</Version><Incarnation>1</Incarnation><Format>CertificatesNonPfxPackage</Format>"
+                "<Data>EXAMPLE</Data></CertificateFile>")
 WIRE_VERSIONS = """<?xml version="1.0" encoding="utf-8"?>
 <Versions><Preferred><Version>2015-04-05</Version></Preferred><Supported><Version>2012-11-30</Version></Supported></Versions>
 """
@@ -125,9 +154,12 @@ class Service:
         if component == "versions":
             body, status = WIRE_VERSIONS, 200
         elif path.startswith("/machine") and component == "goalstate":
-            body, status = GOAL_STATE, 200
+            body, status = _goal_state(), 200
         elif path.startswith("/machine") and component == "certificates":
-            body, status = "<CertificateFile><Version>2010-12-15</Version><Data>EXAMPLE</Data></CertificateFile>", 200
+            body, status = CERTIFICATES, 200
+        elif path.startswith("/machine") and component == "config":
+            body = CONFIGURATION.get(request.query.get("type", "").lower(), "")
+            status = 200 if body else 404
         elif request.method == "POST":
             body, status = "", 200
         else:

@@ -14,7 +14,7 @@ sys.dont_write_bytecode = True
 from gateways import gateways, labs  # noqa: E402
 from lab import REPOSITORY  # noqa: E402
 
-CLOUD_INIT = pathlib.Path(os.environ.get("IMDSGATE_CACHE", REPOSITORY / "build" / "cache")) / "cloud-init" / "root"
+CACHE = pathlib.Path(os.environ.get("IMDSGATE_CACHE", REPOSITORY / "build" / "cache"))
 
 
 def pytest_configure(config):
@@ -48,8 +48,19 @@ def agent_binary(tmp_path_factory) -> pathlib.Path:
     return target
 
 
+def unpacked(agent: str) -> pathlib.Path:
+    """The tree of a package that scripts/deps.sh fetched."""
+    tree = CACHE / agent / "root"
+    if not tree.is_dir():
+        pytest.fail(f"{tree} is missing: run scripts/deps.sh")
+    return tree
+
+
 @pytest.fixture(scope="session")
 def cloud_init() -> pathlib.Path:
-    if not CLOUD_INIT.is_dir():
-        pytest.fail(f"{CLOUD_INIT} is missing: run scripts/deps.sh")
-    return CLOUD_INIT
+    return unpacked("cloud-init")
+
+
+@pytest.fixture(scope="session")
+def waagent() -> pathlib.Path:
+    return unpacked("waagent")

@@ -15,6 +15,8 @@ import follow
 from lab import ENVIRONMENT, Lab
 
 BINARY = os.environ.get("IMDSGATE_BINARY", "")
+UNIT_CAPABILITIES = ("net_admin", "net_raw", "net_bind_service", "sys_ptrace", "dac_read_search")
+SERVICE_USER = 990
 
 
 def field(event: dict, name: str):
@@ -81,6 +83,17 @@ class Gateway:
             if ready:
                 self._wait_ready(notify)
         return self
+
+    def start_as_service(self, *more: str, ready: bool = True) -> "Gateway":
+        """By a user of its own, with the unit's capabilities (those for BPF left out) and `more`."""
+        service = self.lab.directory / "service"
+        for path in (service, self.events_path.parent):
+            path.mkdir(exist_ok=True)
+            os.chown(path, SERVICE_USER, SERVICE_USER)
+        self.write(control={"socket": str(service / "control.sock")})
+        capabilities = ",".join(["-all", *(f"+{name}" for name in (*UNIT_CAPABILITIES, *more))])
+        return self.start(ready, by=("setpriv", f"--reuid={SERVICE_USER}", f"--regid={SERVICE_USER}", "--clear-groups",
+                                     f"--inh-caps={capabilities}", f"--ambient-caps={capabilities}", f"--bounding-set={capabilities}", "--"))
 
     def _wait_ready(self, notify: socket.socket) -> None:
         pidfd = os.pidfd_open(self.process.pid)

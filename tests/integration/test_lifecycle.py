@@ -201,17 +201,9 @@ def test_self_loop_in_audit_takes_the_redirect_out(gateway, served):
     daemon.wait_event(has(event__action="metadata_request"), skip=since)
 
 
-UNIT_CAPABILITIES = "-all,+net_admin,+net_raw,+net_bind_service,+sys_ptrace,+dac_read_search"
-
-
-def as_service_user(served, capabilities: str, **configuration) -> Gateway:
-    daemon = Gateway(served, "enforce", listen={"unix": str(served.directory / "service" / "imds.sock")},
-                     control={"socket": str(served.directory / "service" / "control.sock")}, **configuration)
-    for path in (served.directory / "service", daemon.events_path.parent):
-        path.mkdir(exist_ok=True)
-        os.chown(path, 990, 990)
-    return daemon.start(by=("setpriv", "--reuid=990", "--regid=990", "--clear-groups", f"--inh-caps={capabilities}",
-                            f"--ambient-caps={capabilities}", f"--bounding-set={capabilities}", "--"))
+def as_service_user(served, *capabilities: str, **configuration) -> Gateway:
+    listen = {"unix": str(served.directory / "service" / "imds.sock")}
+    return Gateway(served, "enforce", listen=listen, **configuration).start_as_service(*capabilities)
 
 
 def names_curl(served, daemon: Gateway) -> str:
@@ -228,7 +220,7 @@ def names_curl(served, daemon: Gateway) -> str:
 def test_as_the_service_user(served):
     """With the unit's capabilities and no more; what the prober alone needs, or BPF at the start, does not stay with the
     gateway."""
-    daemon = as_service_user(served, UNIT_CAPABILITIES + ",+bpf,+perfmon")
+    daemon = as_service_user(served, "bpf", "perfmon")
     try:
         started = daemon.wait_event(has(event__action="started"))
         assert names_curl(served, daemon) == field(started, "imdsgate.attribution_tier")
@@ -238,7 +230,7 @@ def test_as_the_service_user(served):
 
 def test_without_the_capabilities_for_bpf(served):
     """The prober's way of naming remains, and the event says why it is that one."""
-    daemon = as_service_user(served, UNIT_CAPABILITIES, attribution="auto")
+    daemon = as_service_user(served, attribution="auto")
     try:
         assert names_curl(served, daemon) == "sock_diag"
         started = daemon.wait_event(has(event__action="started"))

@@ -137,7 +137,7 @@ TEST_F(ProberTest, OneThatDiesIsStartedAgain) {
 
 TEST_F(ProberTest, ThatCannotBeStartedIsUnavailable) {
   auto options = patient();
-  options.pool.start = [started = false]() mutable -> Result<ProberProcess> {
+  options.pool.start = [started = false]() mutable -> Result<HelperProcess> {
     if (std::exchange(started, true)) return Error{Errc::refused, "not again"};
     return fork_prober();
   };

@@ -28,12 +28,12 @@ void raise_inheritable_and_ambient(int capability) {
   ::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, static_cast<unsigned long>(capability), 0UL, 0UL);
 }
 
-TEST(Capabilities, TheProbersAndThoseOfBpfLeaveEverySetAndTheRestStays) {
+TEST(Capabilities, TheHelpersAndThoseOfBpfLeaveEverySetAndTheRestStays) {
   if (!has(CAP_SYS_PTRACE, CAP_PERMITTED) || !has(CAP_DAC_READ_SEARCH, CAP_PERMITTED))
     GTEST_SKIP() << "nothing to drop";
   auto const body = [] {
     bool const admin = has(CAP_NET_ADMIN, CAP_EFFECTIVE);
-    auto const dropped = {CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH, CAP_BPF, CAP_PERFMON};
+    auto const dropped = {CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH, CAP_SETUID, CAP_BPF, CAP_PERFMON};
     for (int const one : dropped) raise_inheritable_and_ambient(one);
     if (!drop_start_up_capabilities()) return 1;
     for (int const one : dropped) {
@@ -43,7 +43,7 @@ TEST(Capabilities, TheProbersAndThoseOfBpfLeaveEverySetAndTheRestStays) {
       if (::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET, static_cast<unsigned long>(one), 0UL, 0UL) != 0)
         return 3;
     }
-    if (has(CAP_NET_ADMIN, CAP_EFFECTIVE) != admin || !has(CAP_SETUID, CAP_EFFECTIVE)) return 4;
+    if (has(CAP_NET_ADMIN, CAP_EFFECTIVE) != admin || !has(CAP_CHOWN, CAP_EFFECTIVE)) return 4;
     return missing_capabilities({{CAP_SYS_PTRACE, "x"}}).size() == 1 ? 0 : 5;
   };
   EXPECT_EQ(in_a_child(body), 0);

@@ -130,6 +130,21 @@ TEST(FirewallPermission, AServiceWithNetRawTooManagesLegacy) {
   });
 }
 
+// A daemon that dropped what it could read the list with sees what others put into legacy tables afterwards.
+TEST(FirewallPermission, AServiceThatHoldsTheListsSeesLegacyRulesThatCameLater) {
+  IN_NETWORK_NAMESPACE([] {
+    sh("iptables-legacy -t filter -S");  // makes /run/xtables.lock
+    sh("chmod 644 /run/xtables.lock");
+    hold_legacy_lists();
+    sh("iptables-legacy -t security -A OUTPUT -d 169.254.169.254 -m owner --uid-owner 48 -j DROP");
+    become_service({CAP_NET_ADMIN, CAP_NET_RAW});
+    auto const scanned = scan_foreign_rules(spec_for(FirewallBackend::nft));
+    ASSERT_TRUE(scanned) << scanned.error().detail;
+    ASSERT_EQ(scanned->denials.size(), 1U);
+    EXPECT_THAT(scanned->denials.front().name(), HasSubstr("uid 48, iptables-legacy security/OUTPUT"));
+  });
+}
+
 TEST(FirewallPermission, AHeldLockIsWaitedForAndThenNamed) {
   IN_NETWORK_NAMESPACE([] {
     Descriptor const lock(::open("/run/xtables.lock", O_CREAT | O_RDWR | O_CLOEXEC, 0600));

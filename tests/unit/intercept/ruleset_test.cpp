@@ -13,6 +13,7 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Not;
 
 FirewallSpec spec() {
   FirewallSpec spec;
@@ -61,6 +62,24 @@ COMMIT
 -I OUTPUT 1 -p tcp -j IMDSGATE-FENCE
 COMMIT
 )");
+}
+
+// A socket of uid 0's helper has neither the daemon's uid nor any other endpoint.
+TEST(Ruleset, ExemptsUidZeroWhereItDialsForTheGateway) {
+  auto wire = spec();
+  wire.interfaces.clear();
+  wire.dialled_as_root = {wire.endpoints.back()};
+  std::string const terms = "-m mark --mark 0x1d5/0xffff -m owner --uid-owner ";
+  std::string const cgroup = " -m cgroup --path \"system.slice/imdsgate.service\" -j RETURN\n";
+  std::string const root = " -d 168.63.129.16 -p tcp -m tcp --dport 32526 " + terms + "0" + cgroup;
+  for (std::string const chain : {"-A IMDSGATE", "-A IMDSGATE-FENCE"}) {
+    EXPECT_THAT(text_of(render(wire, false)), HasSubstr(chain + ' ' + terms + "992" + cgroup + chain + root));
+  }
+  EXPECT_THAT(text_of(render(wire, true)), Not(HasSubstr("--uid-owner 0")));
+  for (auto const uid : {std::optional<uid_t>(0), std::optional<uid_t>()}) {
+    wire.exemption.uid = uid;
+    EXPECT_THAT(text_of(render(wire, false)), Not(HasSubstr("--dport 32526 -m mark"))) << "it is exempt already";
+  }
 }
 
 TEST(Ruleset, RendersIpv6WithoutWhatIsNotSet) {

@@ -300,7 +300,7 @@ TEST(Ecs, CategoriesAndTypesAreOfTheSchema) {
   std::set<std::string> const categories{"web", "network", "process", "configuration", "intrusion_detection"};
   std::set<std::string> const types{"access", "allowed", "denied", "connection", "start",
                                     "end",    "change",  "error",  "info"};
-  for (int what = 0; what <= static_cast<int>(Lifecycle::prober_replaced); ++what) {
+  for (int what = 0; what <= static_cast<int>(Lifecycle::exec_events_lost); ++what) {
     LifecycleEvent event;
     event.what = static_cast<Lifecycle>(what);
     auto const line = parse(to_ecs(event, sample_host()));
