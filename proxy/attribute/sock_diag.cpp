@@ -17,9 +17,9 @@ namespace imdsgate {
 namespace {
 
 constexpr int kInetDiagCgroupId = 21;  // INET_DIAG_CGROUP_ID, Linux 5.8
-// Where something can still be sent or received.
-constexpr std::uint32_t kOpen = 1u << TCP_ESTABLISHED | 1u << TCP_SYN_SENT | 1u << TCP_FIN_WAIT1 |
-                                1u << TCP_FIN_WAIT2 | 1u << TCP_CLOSE_WAIT;
+// Where something can still be received. Clients keep connections for long that the other end has closed (CLOSE_WAIT).
+constexpr std::uint32_t kOpen =
+    1u << TCP_ESTABLISHED | 1u << TCP_SYN_SENT | 1u << TCP_FIN_WAIT1 | 1u << TCP_FIN_WAIT2;
 
 void put_address(std::uint32_t (&words)[4], Address const &address, bool v4) {
   if (v4) {

@@ -26,7 +26,8 @@ class SockDiag {
   // exactly these addresses (its port may have been translated); socket_gone: it was closed.
   Answered<SocketId> find_tcp(Endpoint const &client, Endpoint const &original);
 
-  // Every connection to one of `destinations` that somebody has open, v4-mapped ones too. A dump of all TCP sockets.
+  // Every connection to one of `destinations` that somebody has open and can receive on, v4-mapped ones too. A dump of
+  // all TCP sockets.
   Result<std::vector<TcpSocket>> connections_to(std::span<Endpoint const> destinations);
   // Resets it at both ends (SOCK_DESTROY; needs CAP_NET_ADMIN). not_found: it is gone.
   Result<void> destroy(TcpSocket const &socket);

@@ -10,6 +10,7 @@ import pytest
 
 from daemon import field, has, reasons
 from lab import CLIENTS, ENVIRONMENT, V4, V6
+from test_lifecycle import UNIT_CAPABILITIES, as_service_user
 
 MAC = "/latest/meta-data/mac"
 RESET = {"ECONNABORTED", "ECONNRESET", "EPIPE", "RemoteDisconnected"}
@@ -115,6 +116,30 @@ def test_its_own_connections_and_its_clients_are_left_alone(gateway, served, kep
     for result in ("found", "destroyed", "kept"):
         assert f'imdsgate_older_connections_total{{result="{result}"}} 0' in metrics
     assert not [line for line in daemon.events() if field(line, "event.action").startswith("connection_")]
+
+
+def test_what_the_service_has_closed_is_none(gateway, served, kept):
+    """A pool of connections holds on to such for as long as nobody uses them."""
+    client = kept(served)
+    served.run("kill", str(served.service_pid))
+    served.serve()
+    states = served.run("ss", "-Htn", "state", "close-wait", "dst", V4).stdout
+    assert f":{client.port} " in states, states
+    daemon = gateway("audit", lab=served)
+    assert daemon.control("reload").returncode == 0 and daemon.control("reload").returncode == 0
+    assert not [line for line in daemon.events() if field(line, "event.action").startswith("connection_")]
+
+
+def test_as_the_service_user(served, kept):
+    """With the unit's capabilities and no more."""
+    client = kept(served)
+    assert client.ask() == "200"
+    daemon = as_service_user(served, UNIT_CAPABILITIES, attribution="sock_diag")
+    try:
+        event = daemon.wait_event(of(client, "connection_destroyed"))
+        assert field(event, "process.pid") == client.process.pid and client.ask() in RESET
+    finally:
+        assert daemon.stop() == 0
 
 
 def test_those_of_a_host_without_any_are_not_mentioned(gateway, served):
