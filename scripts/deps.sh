@@ -8,7 +8,7 @@ packages=(
   libboost1.81-dev libboost-json1.81-dev libboost-url1.81-dev
   libnl-3-dev libnl-idiag-3-dev libnl-route-3-dev libnl-nf-3-dev
   libspdlog-dev libyaml-cpp-dev libre2-dev libcli11-dev libsystemd-dev libcap-dev libseccomp-dev libsodium-dev
-  libtomlplusplus-dev clang bpftool libbpf-dev
+  libtomlplusplus-dev clang bpftool libbpf-dev libgoogle-perftools-dev
   libgtest-dev libgmock-dev googletest
   # running and testing
   iptables nftables iproute2 conntrack libcap2-bin procps util-linux systemd

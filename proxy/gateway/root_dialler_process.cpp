@@ -9,7 +9,6 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <memory>
 
 #include "attribute/descriptors.hpp"
 #include "gateway/dial_message.hpp"
@@ -21,20 +20,17 @@ namespace {
 constexpr std::array<int, 2> kGiven{CAP_NET_ADMIN, CAP_SETUID};
 constexpr std::array<int, 1> kKept{CAP_NET_ADMIN};  // SO_MARK
 
-struct FreeFilter {
-  void operator()(void *filter) const { ::seccomp_release(filter); }
-};
-
-// uid 0 owns most files of the host even without a capability, so it may open none.
+// uid 0 owns most files of the host even without a capability, so it may open none. The filter's description is not
+// freed: an allocator may then give memory back, by calls that are not among those left.
 bool allow_only_dialling() {
-  std::unique_ptr<void, FreeFilter> const filter(::seccomp_init(SCMP_ACT_KILL_PROCESS));
+  scmp_filter_ctx const filter = ::seccomp_init(SCMP_ACT_KILL_PROCESS);
   if (!filter) return false;
-  auto const allow = [&](int call) { return ::seccomp_rule_add(filter.get(), SCMP_ACT_ALLOW, call, 0) == 0; };
-  bool const tcp_only = ::seccomp_rule_add(filter.get(), SCMP_ACT_ALLOW, SCMP_SYS(socket), 2, SCMP_A0(SCMP_CMP_EQ, AF_INET),
+  auto const allow = [&](int call) { return ::seccomp_rule_add(filter, SCMP_ACT_ALLOW, call, 0) == 0; };
+  bool const tcp_only = ::seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), 2, SCMP_A0(SCMP_CMP_EQ, AF_INET),
                                            SCMP_A1(SCMP_CMP_EQ, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK)) == 0;
   return tcp_only && allow(SCMP_SYS(setsockopt)) && allow(SCMP_SYS(connect)) && allow(SCMP_SYS(recvfrom)) &&
          allow(SCMP_SYS(sendto)) && allow(SCMP_SYS(sendmsg)) && allow(SCMP_SYS(close)) &&
-         allow(SCMP_SYS(exit_group)) && allow(SCMP_SYS(rt_sigreturn)) && ::seccomp_load(filter.get()) == 0;
+         allow(SCMP_SYS(exit_group)) && allow(SCMP_SYS(rt_sigreturn)) && ::seccomp_load(filter) == 0;
 }
 
 // A socket on its way to that port, or errno.

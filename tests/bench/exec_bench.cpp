@@ -14,6 +14,7 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
@@ -55,8 +56,8 @@ void start_and_await(std::string const &program) {
   if (::waitpid(pid, nullptr, 0) != pid) die("waitpid");
 }
 
-// Programs a second, of all loops together, once everything has been run before: a fork(2) makes the pages of both
-// processes be copied when they are first written, and the gateway has just been started by one.
+// Programs a second, of all loops together, once everything has been run before: a fork(2) makes the pages of
+// both processes be copied when they are first written, and the gateway has just been started by one.
 double rate(Options const &options) {
   for (int n = 0; n < options.warm_up; ++n) start_and_await(options.program);
   auto const started = Clock::now();
@@ -229,10 +230,15 @@ void measure_rates(Options const &options) {
   print("without", without);
   print("with tracker", with);
   std::sort(ratios.begin(), ratios.end());
+  // The median's 95 % confidence interval, by ranks: the binomial distribution's, as a normal one.
+  auto const last = ratios.size() - 1;
+  auto const away = static_cast<std::size_t>(std::ceil(0.98 * std::sqrt(static_cast<double>(ratios.size()))));
+  auto const middle = ratios.size() / 2;
   std::printf(
-      "ratio of medians %.4f; of the best quarters %.4f; of the rounds: median %.4f, quartiles %.4f to "
-      "%.4f\n",
+      "ratio of medians %.4f; of the best quarters %.4f; of the rounds: median %.4f (95%%: %.4f to %.4f), "
+      "quartiles %.4f to %.4f\n",
       median(with) / median(without), median_of_best(with) / median_of_best(without), median(ratios),
+      ratios[middle - std::min(middle, away)], ratios[std::min(last, middle + away)],
       ratios[ratios.size() / 4], ratios[ratios.size() * 3 / 4]);
   std::printf("processor time of a program: %.0f us without, %.0f us with\n", median(micros_without),
               median(micros_with));
