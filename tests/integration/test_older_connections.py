@@ -8,9 +8,8 @@ import subprocess
 
 import pytest
 
-from daemon import field, has, reasons
+from daemon import Gateway, field, has, reasons
 from lab import CLIENTS, ENVIRONMENT, V4, V6
-from test_lifecycle import UNIT_CAPABILITIES, as_service_user
 
 MAC = "/latest/meta-data/mac"
 RESET = {"ECONNABORTED", "ECONNRESET", "EPIPE", "RemoteDisconnected"}
@@ -134,7 +133,7 @@ def test_as_the_service_user(served, kept):
     """With the unit's capabilities and no more."""
     client = kept(served)
     assert client.ask() == "200"
-    daemon = as_service_user(served, UNIT_CAPABILITIES, attribution="sock_diag")
+    daemon = Gateway(served, "enforce", attribution="sock_diag").start_as_service()
     try:
         event = daemon.wait_event(of(client, "connection_destroyed"))
         assert field(event, "process.pid") == client.process.pid and client.ask() in RESET
