@@ -64,6 +64,8 @@ class Daemon {
  private:
   Result<void> open_parts();
   Result<void> open_root_dialler();
+  asio::awaitable<void> look_at_host_rules(bool told);
+  std::string existing() const;
   void stop_without(Lifecycle what, std::string message);
   Result<void> open_control_and_metrics();
   asio::awaitable<void> serve_signals();
@@ -132,6 +134,7 @@ Result<void> Daemon::start_up() {
   interception_.emplace(*gateway_, *worker_, settings_, metrics_, [this](Lifecycle what, bool alert, std::string message) {
     announce(what, alert, std::move(message));
   });
+  interception_->on_look([this](bool told) { return look_at_host_rules(told); });
   if (auto listening = interception_->open_listeners(inherited_listeners()); !listening) return listening;
   if (auto opened = open_control_and_metrics(); !opened) return opened;
   auto cutter = Bypassing::open();
@@ -195,6 +198,26 @@ Result<void> Daemon::open_root_dialler() {
   return {};
 }
 
+std::string Daemon::existing() const {
+  std::string text;
+  for (auto const &denial : configuration_.host_rules().denials) text += (text.empty() ? "" : "\n") + denial.to_string();
+  return text;
+}
+
+asio::awaitable<void> Daemon::look_at_host_rules(bool told) {
+  auto const look = co_await configuration_.look_at_host_rules_again(*worker_, told);
+  if (look.error) {
+    announce(Lifecycle::drift, true, "what was taken over of the host's own rules stays as it was: " + look.error->detail);
+  }
+  if (!look.changed) co_return;
+  gateway_->use(configuration_.policies());
+  std::string const now = existing();
+  std::string const message = "the host's own rules were changed and are taken over as they are now" + (now.empty() ? ": they keep nobody away" : ":\n" + now);
+  std::map<std::string, std::string> details;
+  if (!now.empty()) details["existing"] = now;
+  announce(Lifecycle::existing_changed, false, message, std::nullopt, std::move(details));
+}
+
 // A helper that is gone cannot be started again: the capabilities it needs were dropped. The service manager starts all
 // of it anew.
 void Daemon::stop_without(Lifecycle what, std::string message) {
@@ -236,9 +259,7 @@ int Daemon::run() {
       {"version", IMDSGATE_VERSION}, {"attribution_tier", tier_->name()}, {"exec_events", exec_feed_->source()}};
   if (!tier_->why_not_bpf().empty()) details["attribution_not_bpf"] = tier_->why_not_bpf();
   auto const &[denials, left_out] = configuration_.host_rules();
-  for (auto const &denial : denials) {
-    details["existing"] += (details["existing"].empty() ? "" : "\n") + denial.to_string();
-  }
+  if (!denials.empty()) details["existing"] = existing();
   for (auto const &endpoint : left_out) {
     details["not_guarded"] += (details["not_guarded"].empty() ? "" : " ") + endpoint.to_string();
   }

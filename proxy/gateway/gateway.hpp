@@ -51,6 +51,7 @@ class Gateway {
   Mode mode() const { return mode_; }
   void set_mode(Mode mode) { mode_ = mode; }
   void reload(Settings const &settings, PolicySet policies);
+  void use(PolicySet policies) { policies_ = std::move(policies); }  // of the same rules
   void set_local_addresses(LocalAddresses addresses) { local_addresses_ = std::move(addresses); }
 
   // Takes connections from a listener until it is closed.

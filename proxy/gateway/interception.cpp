@@ -203,17 +203,18 @@ asio::awaitable<Result<void>> Interception::stand_down(Mode mode) {
 }
 
 asio::awaitable<void> Interception::watch() {
+  if (auto watch = ChangeWatch::of_nf_tables()) rules_watch_.emplace(*std::move(watch));
   asio::co_spawn(gateway_.parts().loop, watch_drift(), asio::detached);
   co_await watch_addresses();
 }
 
 asio::awaitable<void> Interception::watch_addresses() {
-  auto watch = AddressWatch::open();
+  auto watch = ChangeWatch::of_addresses();
   if (!watch) {
     announce_(Lifecycle::drift, true, "changes of the host's addresses cannot be followed: " + watch.error().detail);
     co_return;
   }
-  address_watch_ = std::make_unique<AddressWatch>(std::move(watch.value()));
+  address_watch_ = std::make_unique<ChangeWatch>(std::move(watch.value()));
   address_events_ =
       std::make_unique<asio::posix::stream_descriptor>(gateway_.parts().loop, ::dup(address_watch_->fd()));
   while (watching_) {
@@ -244,6 +245,7 @@ asio::awaitable<void> Interception::watch_drift() {
     drift_timer_.expires_after(kLookForDrift);
     auto [code] = co_await drift_timer_.async_wait(kWait);
     if (code || !watching_) co_return;
+    if (on_look_) co_await on_look_(told_of_rules());
     auto const wanted = spec(redirect_, fence_);
     auto const look = [wanted] { return firewall_status(wanted); };
     auto const status = co_await run_on(worker_, look);
@@ -268,6 +270,11 @@ asio::awaitable<void> Interception::watch_drift() {
                   (applied ? std::string("were put back") : "could not be put back: " + applied.error().detail) + ':' +
                   differences);
   }
+}
+
+bool Interception::told_of_rules() {
+  auto const changed = rules_watch_ ? rules_watch_->drain() : true;
+  return !changed || *changed;
 }
 
 void Interception::reload(Settings const &settings) {

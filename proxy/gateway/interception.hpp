@@ -14,7 +14,7 @@
 #include "gateway/gateway.hpp"
 #include "gateway/settings.hpp"
 #include "gateway/worker.hpp"
-#include "intercept/address_watch.hpp"
+#include "intercept/change_watch.hpp"
 #include "intercept/firewall.hpp"
 #include "intercept/listener.hpp"
 
@@ -38,6 +38,8 @@ class Interception {
   // those are served, the rest. The listeners stay.
   boost::asio::awaitable<Result<void>> divert(Mode mode);
   boost::asio::awaitable<Result<void>> stand_down(Mode mode);
+  // Called as often as the drift is looked for; `told`: rules of nf_tables were changed since, or that is not known.
+  void on_look(std::function<boost::asio::awaitable<void>(bool told)> call) { on_look_ = std::move(call); }
   void reload(Settings const &settings);  // arms again what self_loop() took out; apply() is to follow
   void stop_watching();
   void close_listeners();
@@ -52,6 +54,7 @@ class Interception {
   Result<void> listen_on_interfaces();
   FirewallSpec spec(bool redirect, bool fence) const;
   bool keeps_fence(Mode mode) const;
+  bool told_of_rules();
   boost::asio::awaitable<void> watch_addresses();
   boost::asio::awaitable<void> watch_drift();
   boost::asio::awaitable<void> addresses_changed();
@@ -61,10 +64,12 @@ class Interception {
   Settings settings_;
   Metrics &metrics_;
   Announce announce_;
+  std::function<boost::asio::awaitable<void>(bool told)> on_look_;
   LocalAddresses addresses_;
   std::set<Listener *> listeners_;                 // owned by their coroutine
   std::map<Endpoint, Listener *> on_interfaces_;   // those of listeners_ that follow the interfaces' addresses
-  std::unique_ptr<AddressWatch> address_watch_;
+  std::unique_ptr<ChangeWatch> address_watch_;
+  std::optional<ChangeWatch> rules_watch_;  // nullopt: there is none, so any look may find something new
   std::unique_ptr<boost::asio::posix::stream_descriptor> address_events_;
   boost::asio::steady_timer drift_timer_;
   bool redirect_ = false;

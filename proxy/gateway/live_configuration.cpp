@@ -5,6 +5,7 @@
 
 #include "gateway/root_dialler.hpp"
 #include "gateway/start_up.hpp"
+#include "intercept/xtables.hpp"
 
 namespace imdsgate {
 namespace {
@@ -58,6 +59,7 @@ boost::asio::awaitable<LiveConfiguration::Reload> LiveConfiguration::reload(Work
                          [](Problem const &problem) { return !problem.warning; });
     co_return result;
   }
+  ++reloads_;
   result.needs_restart = std::move(found.needs_restart);
   settings_ = std::move(configuration.settings);
   policies_ = std::move(configuration.policies);
@@ -65,6 +67,29 @@ boost::asio::awaitable<LiveConfiguration::Reload> LiveConfiguration::reload(Work
   if (failed) result.host_rules = found.host_rules->error();
   // The redirect stands, so what cannot be found out now is as it was.
   if (found.host_rules) take_over(failed ? host_rules_ : **std::move(found.host_rules));
+  co_return result;
+}
+
+boost::asio::awaitable<LiveConfiguration::Look> LiveConfiguration::look_at_host_rules_again(Worker &worker, bool told) {
+  bool const concerned = settings_.existing == Existing::translate || guards_wireserver(settings_.endpoints);
+  if (!concerned && host_rules_.denials.empty()) co_return Look{};
+  auto const look = [settings = settings_, told]() -> std::optional<Result<HostRules>> {
+    if (!told && !legacy_tables_in_use()) return std::nullopt;
+    return look_at_host_rules(settings);
+  };
+  auto const reloads = reloads_;
+  auto found = co_await run_on(worker, look);
+  Look result;
+  if (!found || reloads != reloads_) co_return result;
+  bool const failed = !*found;
+  std::string const error = failed ? found->error().detail : "";
+  if (failed && error != last_error_) result.error = found->error();
+  last_error_ = error;
+  result.changed = !failed && (*found)->denials != host_rules_.denials;
+  if (result.changed) {
+    host_rules_.denials = std::move((*found)->denials);
+    policies_ = beside_host_rules(policies_, host_rules_.denials, host_rules_.left_out);
+  }
   co_return result;
 }
 

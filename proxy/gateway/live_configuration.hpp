@@ -27,6 +27,13 @@ class LiveConfiguration {
   // All of it changes at once, when everything was read.
   boost::asio::awaitable<Reload> reload(Worker &worker);
 
+  // The host's own rules once more, as they are now. `told`: something of them was changed, as far as one is told.
+  struct Look {
+    bool changed = false;        // other denials are in force than before
+    std::optional<Error> error;  // they cannot be taken over, and that is new; those that were stay
+  };
+  boost::asio::awaitable<Look> look_at_host_rules_again(Worker &worker, bool told);
+
   Settings const &settings() const { return settings_; }
   PolicySet const &policies() const { return policies_; }
   HostRules const &host_rules() const { return host_rules_; }
@@ -39,6 +46,8 @@ class LiveConfiguration {
   Settings settings_;
   PolicySet policies_;
   HostRules host_rules_;  // what is in settings_ and policies_ of them
+  std::string last_error_;    // of the last look
+  unsigned reloads_ = 0;
 };
 
 }  // namespace imdsgate

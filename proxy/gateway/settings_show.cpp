@@ -183,6 +183,7 @@ void show_listeners(YAML::Emitter &out, Settings const &settings) {
 void show_firewall(YAML::Emitter &out, Settings const &settings) {
   bare(out, "on_stop", word_for(kOnStops, settings.on_stop));
   bare(out, "existing", word_for(kExistings, settings.existing));
+  if (settings.existing == Existing::translate) out << YAML::Comment("intercept status says what it comes to on this host");
   bare(out, "firewall_backend", word_for(kBackends, settings.backend));
   bare(out, "attribution", word_for(kAttributionChoices, settings.attribution));
   out << Key << "upstream_mark" << YAML::Value << YAML::Flow << BeginMap;

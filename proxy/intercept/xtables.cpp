@@ -117,6 +117,14 @@ void hold_legacy_lists() {
   for (bool const ipv6 : {false, true}) held_lists[ipv6] = open_list(ipv6);
 }
 
+bool legacy_tables_in_use() {
+  for (bool const ipv6 : {false, true}) {
+    auto const tables = legacy_tables(ipv6, {});
+    if (!tables || !tables->empty()) return true;
+  }
+  return false;
+}
+
 bool has_ipv6() {
   return ::access("/proc/thread-self/net/if_inet6", F_OK) == 0;
 }

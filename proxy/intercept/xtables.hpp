@@ -51,6 +51,9 @@ std::string_view to_string(FirewallBackend backend);
 // capabilities for that are dropped. At start, in the network namespace that is guarded.
 void hold_legacy_lists();
 
+// Is a legacy table in use, as far as that can be known? Of changes in those nobody is told.
+bool legacy_tables_in_use();
+
 // Whether this network namespace has IPv6 at all.
 bool has_ipv6();
 

@@ -16,6 +16,7 @@ std::string_view to_string(Lifecycle what) {
     case Lifecycle::disarmed: return "disarmed";
     case Lifecycle::prober_replaced: return "prober_replaced";
     case Lifecycle::dialler_gone: return "dialler_gone";
+    case Lifecycle::existing_changed: return "existing_changed";
     case Lifecycle::exec_events_lost: return "exec_events_lost";
   }
   __builtin_unreachable();

@@ -67,6 +67,7 @@ enum class Lifecycle {
   disarmed,
   prober_replaced,
   dialler_gone,
+  existing_changed,
   exec_events_lost
 };
 

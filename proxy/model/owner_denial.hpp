@@ -42,6 +42,7 @@ struct OwnerDenial {
   bool refuses(SocketOwner const &owner) const;
   std::string name() const;       // "existing: uid 48, iptables-nft filter/OUTPUT"
   std::string to_string() const;  // the same with endpoints and rules
+  bool operator==(OwnerDenial const &) const = default;
 };
 
 }  // namespace imdsgate

@@ -16,7 +16,8 @@ std::string_view event_type(Lifecycle what) {
     case Lifecycle::armed:
     case Lifecycle::disarmed:
     case Lifecycle::prober_replaced:
-    case Lifecycle::dialler_gone: return "change";
+    case Lifecycle::dialler_gone:
+    case Lifecycle::existing_changed: return "change";
     case Lifecycle::reload_failed:
     case Lifecycle::exec_events_lost:
     case Lifecycle::self_loop: return "error";
@@ -34,7 +35,8 @@ std::string_view event_category(Lifecycle what) {
     case Lifecycle::dialler_gone: return "process";
     case Lifecycle::mode_changed:
     case Lifecycle::reloaded:
-    case Lifecycle::reload_failed: return "configuration";
+    case Lifecycle::reload_failed:
+    case Lifecycle::existing_changed: return "configuration";
     case Lifecycle::drift:
     case Lifecycle::armed:
     case Lifecycle::disarmed:

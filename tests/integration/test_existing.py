@@ -72,6 +72,31 @@ def test_switching_the_mode_and_reading_again_keep_it(gateway, served):
     assert served.curl(URL, user=1003) == (200, BODY) and served.curl(URL, user=1004)[0] == 403
 
 
+@pytest.mark.parametrize("family", ["iptables", "iptables-legacy"])
+def test_what_is_changed_under_way_is_taken_over(gateway, served, family):
+    """Seen by the look for drift; no reload is asked for, and the mode stays."""
+    daemon = gateway("audit", lab=served, existing="translate", rules=[])
+    rule = ["OUTPUT", "-d", "169.254.169.254", "-m", "owner", "--uid-owner", "1003", "-j", "REJECT"]
+    assert daemon.control("mode", "enforce").returncode == 0 and served.curl(URL, user=1003) == (200, BODY)
+    assert served.run(family, "-A", *rule).returncode == 0
+    changed = daemon.wait_event(has(event__action="existing_changed"), timeout=30)
+    assert "existing: uid 1003" in field(changed, "imdsgate.existing") and field(changed, "imdsgate.mode") == "enforce"
+    assert served.curl(URL, user=1003)[0] == 403 and served.curl(URL, user=1001) == (200, BODY)
+    since = len(daemon.events())
+    assert served.run(family, "-D", *rule).returncode == 0
+    changed = daemon.wait_event(has(event__action="existing_changed"), timeout=30, skip=since)
+    assert field(changed, "imdsgate.existing") is None and served.curl(URL, user=1003) == (200, BODY)
+
+
+def test_what_cannot_be_taken_over_under_way_is_told_once(gateway, served):
+    keep_away(served, "--uid-owner", "1003")
+    daemon = gateway("audit", lab=served, existing="translate", rules=[])
+    append(served, "OUTPUT", "-d", "169.254.169.254", "-o", "eth0", "-m", "owner", "--uid-owner", "1004", "-j", "REJECT")
+    drift = daemon.wait_event(has(event__action="drift", event__kind="alert"), timeout=30)
+    assert "stays as it was" in field(drift, "message") and "-o eth0" in field(drift, "message")
+    assert served.curl(URL, user=1003)[0] == 403
+
+
 def test_what_cannot_be_taken_over_is_refused_by_name(served):
     append(served, "OUTPUT", "-d", "169.254.169.254", "-o", "eth0", "-m", "owner", "--uid-owner", "1003", "-j", "REJECT")
     append(served, "OUTPUT", "-d", "fd00:ec2::254", "-m", "owner", "--uid-owner", "1003", "-j", "REJECT", family="ip6tables")

@@ -102,7 +102,9 @@ def test_without_the_agents_rules_only_root_is_dialled_for_as_root(azure, guarde
     assert azure.curl(VERSIONS, user=0)[0] == 200
     assert azure.curl(VERSIONS + "&late")[0] in (403, 504)
     assert not [line for line in azure.received()[since:] if "late" in line.get("target", "")]
-    assert daemon.control("reload").returncode == 0
+    # The look for drift finds them.
+    changed = daemon.wait_event(has(event__action="existing_changed"), timeout=30)
+    assert "uid all but 0" in field(changed, "imdsgate.existing")
     assert azure.curl(VERSIONS, user=0)[0] == 200 and azure.curl(VERSIONS)[0] == 403
 
 

@@ -232,6 +232,14 @@ TEST_F(SettingsTest, OfTheShippedFileAreTheDefaults) {
   }
 }
 
+// check looks at no firewall, so it names what does.
+TEST_F(SettingsTest, SayWhereToSeeWhatIsTranslated) {
+  auto const shown = show(load("existing: translate\n"));
+  EXPECT_THAT(shown, HasSubstr("existing: translate  # intercept status says what it comes to on this host\n"));
+  EXPECT_EQ(show(load(shown)), shown);
+  EXPECT_THAT(show(load("")), testing::Not(HasSubstr("intercept status")));
+}
+
 TEST_F(SettingsTest, OfTheShippedFilesExamplesAreRead) {
   write("rules/unusual-imds-request.yaml", kRule);
   std::ifstream stream(std::string(SOURCE_DIR) + "/config/imdsgate.yaml");

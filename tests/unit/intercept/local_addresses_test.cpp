@@ -8,7 +8,7 @@
 
 #include <fstream>
 
-#include "intercept/address_watch.hpp"
+#include "intercept/change_watch.hpp"
 #include "intercept/descriptor.hpp"
 #include "intercept/netns.hpp"
 #include "unit/intercept/network_namespace.hpp"
@@ -69,9 +69,9 @@ bool readable(int fd) {
   return ::poll(&waiting, 1, 5000) == 1;
 }
 
-TEST(AddressWatch, TellsOfChangesAndOnlyOfThose) {
+TEST(ChangeWatch, TellsOfChangesAndOnlyOfThose) {
   IN_NETWORK_NAMESPACE([] {
-    auto watch = AddressWatch::open();
+    auto watch = ChangeWatch::of_addresses();
     ASSERT_TRUE(watch) << watch.error().detail;
     ASSERT_TRUE(watch->drain());
     auto const quiet = watch->drain();
@@ -90,9 +90,9 @@ TEST(AddressWatch, TellsOfChangesAndOnlyOfThose) {
   });
 }
 
-TEST(AddressWatch, AnOverrunIsAChange) {
+TEST(ChangeWatch, AnOverrunIsAChange) {
   IN_NETWORK_NAMESPACE([] {
-    auto watch = AddressWatch::open();
+    auto watch = ChangeWatch::of_addresses();
     ASSERT_TRUE(watch);
     int const small = 1;
     ASSERT_EQ(::setsockopt(watch->fd(), SOL_SOCKET, SO_RCVBUF, &small, sizeof small), 0);
@@ -124,6 +124,19 @@ TEST(NetworkNamespace, IsEnteredByNameAndByPath) {
     EXPECT_EQ(enter_network_namespace("..").error().code, Errc::malformed);
     EXPECT_EQ(enter_network_namespace("/proc/self/ns/pid").error().code, Errc::malformed);
     EXPECT_EQ(enter_network_namespace("/dev/null").error().code, Errc::malformed);
+  });
+}
+
+TEST(ChangeWatch, TellsOfNfTablesRules) {
+  IN_NETWORK_NAMESPACE([] {
+    auto watch = ChangeWatch::of_nf_tables();
+    ASSERT_TRUE(watch) << watch.error().detail;
+    EXPECT_EQ(*watch->drain(), false);
+    test::sh("iptables-nft -A OUTPUT -d 169.254.169.254 -j DROP");
+    EXPECT_EQ(*watch->drain(), true);
+    EXPECT_EQ(*watch->drain(), false);
+    test::sh("iptables-nft -S OUTPUT");
+    EXPECT_EQ(*watch->drain(), false) << "looking changes nothing";
   });
 }
 
