@@ -1,6 +1,5 @@
 #include "gateway/daemon.hpp"
 
-#include <sys/socket.h>
 #include <systemd/sd-daemon.h>
 
 #include <boost/asio/as_tuple.hpp>
@@ -11,23 +10,18 @@
 #include <csignal>
 #include <iostream>
 
-#include "attribute/client_sockets.hpp"
-#include "attribute/prober_client.hpp"
-#include "gateway/attribution_tier.hpp"
 #include "gateway/capabilities.hpp"
 #include "gateway/control.hpp"
-#include "gateway/exec_context.hpp"
-#include "gateway/exec_feed.hpp"
 #include "gateway/gateway.hpp"
 #include "gateway/instance_lock.hpp"
 #include "gateway/interception.hpp"
 #include "gateway/live_configuration.hpp"
 #include "gateway/metrics_server.hpp"
 #include "gateway/older_connections.hpp"
-#include "gateway/proven_file.hpp"
 #include "gateway/root_dialler.hpp"
 #include "gateway/start_up.hpp"
 #include "gateway/status.hpp"
+#include "gateway/who_asks.hpp"
 #include "intercept/netns.hpp"
 #include "intercept/xtables.hpp"
 #include "report/host_info.hpp"
@@ -47,13 +41,6 @@ constexpr auto kTick = std::chrono::seconds(1);
 constexpr unsigned kTicksToWrite = 10;  // what was proven since is lost in a crash
 constexpr auto kWait = asio::as_tuple(asio::use_awaitable);
 
-std::optional<uid_t> peer_uid(int fd) {
-  ucred credentials{};
-  socklen_t size = sizeof credentials;
-  if (::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &size) != 0) return std::nullopt;
-  return credentials.uid;
-}
-
 class Daemon {
  public:
   // `exec_queue`: the host's exec events, or why there are none.
@@ -70,7 +57,6 @@ class Daemon {
   Result<void> open_control_and_metrics();
   asio::awaitable<void> serve_signals();
   asio::awaitable<void> tick();
-  asio::awaitable<void> write_proven();
   asio::awaitable<void> stop();
   asio::awaitable<json::object> set_mode(Mode mode, ControlPeer peer);
   asio::awaitable<json::object> reload(std::optional<ControlPeer> peer);
@@ -88,14 +74,9 @@ class Daemon {
   asio::steady_timer tick_timer_{loop_};
   Metrics metrics_{IMDSGATE_VERSION};
   std::unique_ptr<Reporter> reporter_;
-  std::unique_ptr<ProberClient> prober_;
-  ProvenFile const proven_file_{settings_.control_socket + ".proven"};
+  Result<ExecQueue> exec_queue_;  // until who_asks_ has it
+  std::unique_ptr<WhoAsks> who_asks_;
   std::optional<RootDialler> root_dialler_;  // where WireServer is guarded
-  Result<ExecQueue> exec_queue_;
-  std::unique_ptr<ExecFeed> exec_feed_;
-  std::optional<ExecContext> execs_;
-  std::optional<AttributionTier> tier_;
-  std::optional<ClientSockets> client_sockets_;
   std::optional<Gateway> gateway_;
   std::optional<Interception> interception_;
   std::optional<OlderConnections> older_connections_;
@@ -115,18 +96,12 @@ Daemon::Daemon(RunOptions const &options, Configuration configuration, InstanceL
 
 Result<void> Daemon::start_up() {
   if (auto opened = open_parts(); !opened) return opened;
-  Gateway::Parts parts{loop_, tier_->attributor(), *execs_, *reporter_, metrics_, {}, {}, {}};
-  parts.client_uid = [this](Flow &flow) -> std::optional<uid_t> {
-    if (flow.transport == Transport::unix_socket) return peer_uid(flow.unix_fd);
-    client_sockets_->look_up(flow);
-    return flow.socket ? std::optional(flow.socket->uid) : std::nullopt;
-  };
+  Gateway::Parts parts{loop_, who_asks_->tier().attributor(), who_asks_->execs(), *reporter_, metrics_, {}, {}, {}};
+  parts.client_uid = [this](Flow &flow) { return who_asks_->client_uid(flow); };
   parts.on_self_loop = [this](Flow const &) {
     asio::co_spawn(loop_, interception_->self_loop(gateway_->mode()), asio::detached);
   };
-  parts.client_alive = [this](Flow const &flow) {
-    return flow.transport == Transport::unix_socket || client_sockets_->open_at_client(flow);
-  };
+  parts.client_alive = [this](Flow const &flow) { return who_asks_->client_alive(flow); };
   gateway_.emplace(std::move(parts), settings_, configuration_.policies());
   if (root_dialler_) {
     gateway_->pool().dial_as_root([this](Endpoint remote, std::uint32_t mark) { return root_dialler_->dial(remote, mark); });
@@ -148,38 +123,18 @@ Result<void> Daemon::start_up() {
 Result<void> Daemon::open_parts() {
   auto host = read_host_info(settings_.provider);
   if (!host) return host.error();
-  auto sockets = ClientSockets::open();
-  if (!sockets) return sockets.error();
-  client_sockets_.emplace(std::move(sockets.value()));
-  auto prober = ProberClient::spawn(loop_.get_executor(), {});
-  if (!prober) return prober.error();
-  prober_ = std::move(prober.value());
-  if (auto proven = proven_file_.read()) {
-    prober_->proven() = std::move(proven.value());
-  } else {
-    std::cerr << "imdsgate: what was proven before is not known: " << proven.error().detail << '\n';
-  }
-  prober_->on_replaced([this](std::string const &why) {
-    metrics_.count_prober_replaced();
-    bool const gone = prober_->prober_pid() == 0 && !stopping_;
-    if (gone) return stop_without(Lifecycle::prober_replaced, why);
-    announce(Lifecycle::prober_replaced, false, why);
-  });
   if (auto opened = open_root_dialler(); !opened) return opened;
   hold_legacy_lists();
   if (auto beside = configuration_.stand_beside_host_rules(); !beside) return beside;
   for (auto const &line : configuration_.host_rules().notes()) std::cerr << "imdsgate: " << line << '\n';
-  auto tier = AttributionTier::choose(settings_, *prober_);
-  if (!tier) return tier.error();
-  tier_.emplace(std::move(tier.value()));
-  auto const tracker_replaced = [this](std::string const &why) {
-    metrics_.count_prober_replaced();
+  auto const replaced = [this](std::string const &why, bool gone) {
+    if (gone && !stopping_) return stop_without(Lifecycle::prober_replaced, why);
     announce(Lifecycle::prober_replaced, false, why);
   };
-  auto feed = ExecFeed::open(std::move(exec_queue_), {loop_.get_executor(), *prober_, metrics_, tracker_replaced});
-  if (!feed) return feed.error();
-  exec_feed_ = std::move(feed.value());
-  execs_.emplace(exec_feed_->events(), host->id);
+  auto who_asks =
+      WhoAsks::open(settings_, host->id, std::move(exec_queue_), {loop_.get_executor(), metrics_, replaced});
+  if (!who_asks) return who_asks.error();
+  who_asks_ = *std::move(who_asks);
   if (auto dropped = drop_start_up_capabilities(); !dropped) return dropped;
   worker_.emplace(1);
   auto reporter = Reporter::open(sink_options(settings_.sinks), std::move(host.value()), metrics_);
@@ -236,7 +191,7 @@ Result<void> Daemon::open_control_and_metrics() {
   if (!control) return control.error();
   control_ = std::move(control.value());
   commands_.status = [this] {
-    return status_of({*gateway_, *interception_, *tier_, *reporter_, settings_, configuration_.host_rules(), exec_feed_->source(), started_});
+    return status_of({*gateway_, *interception_, who_asks_->tier(), *reporter_, settings_, configuration_.host_rules(), who_asks_->exec_feed().source(), started_});
   };
   commands_.unknown_paths = [this] { return unknown_paths_of(*reporter_); };
   commands_.mode = [this] { return gateway_->mode(); };
@@ -256,8 +211,8 @@ int Daemon::run() {
   asio::co_spawn(loop_, interception_->watch(), asio::detached);
   asio::co_spawn(loop_, tick(), asio::detached);
   std::map<std::string, std::string> details{
-      {"version", IMDSGATE_VERSION}, {"attribution_tier", tier_->name()}, {"exec_events", exec_feed_->source()}};
-  if (!tier_->why_not_bpf().empty()) details["attribution_not_bpf"] = tier_->why_not_bpf();
+      {"version", IMDSGATE_VERSION}, {"attribution_tier", who_asks_->tier().name()}, {"exec_events", who_asks_->exec_feed().source()}};
+  if (!who_asks_->tier().why_not_bpf().empty()) details["attribution_not_bpf"] = who_asks_->tier().why_not_bpf();
   auto const &[denials, left_out] = configuration_.host_rules();
   if (!denials.empty()) details["existing"] = existing();
   for (auto const &endpoint : left_out) {
@@ -303,12 +258,11 @@ asio::awaitable<void> Daemon::stop() {
   if (!stood_down) announce(Lifecycle::drift, true, "the firewall could not be left as on_stop says: " + stood_down.error().detail);
   announce(Lifecycle::stopped, false, std::string("imdsgate stopped; ") +
                                           (interception_->fenced() ? "the fence stays" : "no rule of its own is left"));
-  co_await write_proven();
+  co_await who_asks_->write_proven(*worker_);
   control_->close();
   if (metrics_listener_) metrics_listener_->close();
   tick_timer_.cancel();
-  exec_feed_->close();
-  prober_->close();
+  who_asks_->close();
   if (root_dialler_) root_dialler_->close();
   loop_.stop();
 }
@@ -320,18 +274,13 @@ asio::awaitable<void> Daemon::tick() {
     if (code) co_return;
     refresh_metrics();
     say_what_was_lost();
-    if (ticks % kTicksToWrite == 0) co_await write_proven();
+    if (ticks % kTicksToWrite == 0) co_await who_asks_->write_proven(*worker_);
   }
-}
-
-asio::awaitable<void> Daemon::write_proven() {
-  auto const written = co_await proven_file_.write(prober_->proven(), *worker_);
-  if (!written) std::cerr << "imdsgate: what was proven will not be known after a restart: " << written.error().detail << std::endl;
 }
 
 // Once a second at most: a host that loses one span loses many.
 void Daemon::say_what_was_lost() {
-  auto const losses = exec_feed_->take_losses();
+  auto const losses = who_asks_->exec_feed().take_losses();
   if (losses == 0) return;
   announce(Lifecycle::exec_events_lost, true,
            "exec events were lost in " + std::to_string(losses) +
@@ -384,7 +333,7 @@ asio::awaitable<json::object> Daemon::reload(std::optional<ControlPeer> peer) {
   }
   gateway_->reload(settings_, configuration_.policies());
   interception_->reload(settings_);
-  if (auto guarded = tier_->guard(settings_.endpoints); !guarded) {
+  if (auto guarded = who_asks_->tier().guard(settings_.endpoints); !guarded) {
     announce(Lifecycle::drift, true, guarded.error().detail);  // those that are new are the prober's
   }
   auto const applied = co_await interception_->apply(settings_.mode);

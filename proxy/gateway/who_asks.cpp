@@ -1,0 +1,81 @@
+#include "gateway/who_asks.hpp"
+
+#include <sys/socket.h>
+
+#include <iostream>
+
+namespace imdsgate {
+namespace {
+
+std::optional<uid_t> peer_uid(int fd) {
+  ucred credentials{};
+  socklen_t size = sizeof credentials;
+  if (::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &size) != 0) return std::nullopt;
+  return credentials.uid;
+}
+
+}  // namespace
+
+WhoAsks::WhoAsks(Settings const &settings, Parts parts)
+    : parts_(std::move(parts)), proven_file_(settings.control_socket + ".proven") {}
+
+Result<std::unique_ptr<WhoAsks>> WhoAsks::open(Settings const &settings, std::string host_id, Result<ExecQueue> queue,
+                                               Parts parts) {
+  std::unique_ptr<WhoAsks> made(new WhoAsks(settings, std::move(parts)));
+  auto sockets = ClientSockets::open();
+  if (!sockets) return sockets.error();
+  made->sockets_.emplace(*std::move(sockets));
+  if (auto opened = made->open_prober(); !opened) return opened.error();
+  auto tier = AttributionTier::choose(settings, *made->prober_);
+  if (!tier) return tier.error();
+  made->tier_.emplace(*std::move(tier));
+  auto const tracker_replaced = [&of = made->parts_](std::string const &why) {
+    of.metrics.count_prober_replaced();
+    of.on_replaced(why, false);
+  };
+  auto feed = ExecFeed::open(std::move(queue),
+                             {made->parts_.loop, *made->prober_, made->parts_.metrics, tracker_replaced});
+  if (!feed) return feed.error();
+  made->exec_feed_ = *std::move(feed);
+  made->execs_.emplace(made->exec_feed_->events(), std::move(host_id));
+  return made;
+}
+
+Result<void> WhoAsks::open_prober() {
+  auto prober = ProberClient::spawn(parts_.loop, {});
+  if (!prober) return prober.error();
+  prober_ = *std::move(prober);
+  if (auto proven = proven_file_.read()) {
+    prober_->proven() = *std::move(proven);
+  } else {
+    std::cerr << "imdsgate: what was proven before is not known: " << proven.error().detail << '\n';
+  }
+  prober_->on_replaced([this](std::string const &why) {
+    parts_.metrics.count_prober_replaced();
+    parts_.on_replaced(why, prober_->prober_pid() == 0);
+  });
+  return {};
+}
+
+std::optional<uid_t> WhoAsks::client_uid(Flow &flow) {
+  if (flow.transport == Transport::unix_socket) return peer_uid(flow.unix_fd);
+  sockets_->look_up(flow);
+  return flow.socket ? std::optional(flow.socket->uid) : std::nullopt;
+}
+
+bool WhoAsks::client_alive(Flow const &flow) {
+  return flow.transport == Transport::unix_socket || sockets_->open_at_client(flow);
+}
+
+boost::asio::awaitable<void> WhoAsks::write_proven(Worker &worker) {
+  auto const written = co_await proven_file_.write(prober_->proven(), worker);
+  if (written) co_return;
+  std::cerr << "imdsgate: what was proven will not be known after a restart: " << written.error().detail << std::endl;
+}
+
+void WhoAsks::close() {
+  exec_feed_->close();
+  prober_->close();
+}
+
+}  // namespace imdsgate
