@@ -17,6 +17,8 @@ packages=(
   # the modules of cloud-init and waagent, which the tests run from unpacked packages
   python3-configobj python3-jinja2 python3-jsonpatch python3-jsonschema python3-netifaces python3-oauthlib
   python3-requests python3-serial python3-yaml python3-distro python3-pkg-resources
+  # the libraries of google-compute-engine-oslogin, which the tests run in the same way
+  libcurl4 libjson-c5
   # scripts/bench.sh
   haproxy nginx-light
   # scripts/check.sh
@@ -77,6 +79,7 @@ install_node_clients() {
 # Node.js from elsewhere than Debian brings npm with it, and will not have Debian's beside it.
 command -v npm >/dev/null || packages+=(nodejs npm)
 install_packages
-unpack_agent cloud-init
-unpack_agent waagent
+for agent in cloud-init waagent amazon-ec2-net-utils google-compute-engine-oslogin; do
+  unpack_agent "$agent"
+done
 install_node_clients

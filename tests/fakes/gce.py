@@ -32,6 +32,12 @@ def _jwt(audience: str, now: float) -> str:
     return ".".join((part({"alg": "RS256", "kid": "example", "typ": "JWT"}), part(claims), signature))
 
 
+PROFILE = {"name": "108000000000000000001", "posixAccounts": [
+    {"primary": True, "username": "demo_example_com", "uid": "1500", "gid": "1500", "homeDirectory": "/home/demo_example_com",
+     "shell": "/bin/bash", "operatingSystemType": "LINUX"}],
+    "sshPublicKeys": {"0a1b": {"key": "ssh-rsa AAAAB3NzaC1yc2EAAAADEXAMPLE demo", "fingerprint": "0a1b"}}}
+
+
 def tree() -> dict:
     account = {"aliases": ["default"], "email": ACCOUNT, "identity": None, "scopes": SCOPES, "token": None}
     return {
@@ -123,6 +129,10 @@ class Service:
                 if not query.get("audience"):
                     return self._error(400, "non-empty audience parameter required")
                 return self._reply(200, _jwt(query["audience"], self.start).encode(), "text/html")
+        if path == ["oslogin", "users"]:
+            return self._login(query.get("username") == PROFILE["posixAccounts"][0]["username"], {"loginProfiles": [PROFILE]})
+        if path == ["oslogin", "authorize"]:
+            return self._login(query.get("email") == PROFILE["name"], {"success": True})
         node = self.root
         for segment in path:
             children = {_kebab(name): child for name, child in node.items()} if isinstance(node, dict) else {}
@@ -130,6 +140,12 @@ class Service:
                 return self._error(404, "The requested URL was not found on this server.")
             node = children[segment]
         return self._render(request, node, query)
+
+    def _login(self, found: bool, body: dict) -> Response:
+        """OS Login's answers (guest-oslogin, src/oslogin_utils.cc parses them): its one user, or nobody."""
+        if not found:
+            return self._error(404, "The requested URL was not found on this server.")
+        return self._reply(200, json.dumps(body, separators=(",", ":")).encode(), "application/json")
 
     def _render(self, request: Request, node: object, query: dict[str, str]) -> Response:
         recursive = query.get("recursive", "").lower() == "true"

@@ -64,3 +64,9 @@ def cloud_init() -> pathlib.Path:
 @pytest.fixture(scope="session")
 def waagent() -> pathlib.Path:
     return unpacked("waagent")
+
+
+@pytest.fixture(scope="session")
+def agents():
+    """The tree of any of them, by the package's name."""
+    return unpacked
