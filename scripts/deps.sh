@@ -79,7 +79,7 @@ install_node_clients() {
 # Node.js from elsewhere than Debian brings npm with it, and will not have Debian's beside it.
 command -v npm >/dev/null || packages+=(nodejs npm)
 install_packages
-for agent in cloud-init waagent amazon-ec2-net-utils google-compute-engine-oslogin; do
+for agent in cloud-init waagent amazon-ec2-net-utils google-compute-engine-oslogin google-guest-agent; do
   unpack_agent "$agent"
 done
 install_node_clients

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import shutil
 
+import yaml
+
 from daemon import field, has
-from lab import CLIENTS
+from lab import CLIENTS, REPOSITORY
 
 USER = "demo_example_com"
 EVERYTHING = {"general": "block", "trust": "block", "userdata": "block"}
@@ -60,3 +62,19 @@ def test_oslogin(shared_gateway, agents):
     gateway.write(profiles=[])
     assert gateway.control("reload").returncode == 0
     assert refused(gateway, [keys, USER], user=1001).stdout == ""
+
+
+def test_googles_script_runner(shared_gateway, agents):
+    """Its entry in google-guest-agent, for the path that it is unpacked to: it reads and runs the startup script."""
+    gateway = shared_gateway("enforce", service="--provider gce", provider="gce", classes=EVERYTHING)
+    runner = shutil.copy(agents("google-guest-agent") / "usr/bin/google_metadata_script_runner", gateway.lab.programs)
+    profile = (REPOSITORY / "config/profiles/google-guest-agent.yaml").read_text()
+    gateway.write(allow=yaml.safe_load(profile.replace("/usr/bin/google_metadata_script_runner", str(runner)))["allow"])
+    assert gateway.control("reload").returncode == 0
+    command = ["env", f"TMPDIR={gateway.lab.home}", runner, "startup"]
+    done = gateway.lab.run(*command, user=0, timeout=PATIENCE)
+    assert "hello" in done.stdout + done.stderr, done
+    gateway.wait_event(has(imdsgate__path_class="userdata", imdsgate__action="forward"))
+    assert quiet(gateway)
+    # Denied what it needs it asks again and again.
+    assert "hello" not in refused(gateway, ["timeout", "5", *command], user=1001).stdout
