@@ -27,7 +27,7 @@ def refused(gateway, command: list, **options):
 
 
 def test_ec2_net_utils(shared_gateway, agents):
-    """Its unit learns the interface's number, name and addresses; the same functions elsewhere, or as another user, do not."""
+    """Its unit learns the interface's number, name and addresses; the same functions elsewhere do not."""
     gateway = shared_gateway("enforce", profiles=["amazon-ec2-net-utils"], classes={"general": "block"})
     lab = gateway.lab
     command = ["bash", CLIENTS / "ec2_net_utils.sh", agents("amazon-ec2-net-utils"), "0a:ff:d5:00:00:2a", lab.home / "networkd"]
