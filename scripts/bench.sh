@@ -61,7 +61,10 @@ dir=$(mktemp -d)
 pids=()
 # shellcheck disable=SC2329
 clean_up() {
-  ((${#pids[@]})) && kill "${pids[@]}" 2>/dev/null || true
+  if ((${#pids[@]})); then
+    kill "${pids[@]}" 2>/dev/null || true
+    wait "${pids[@]}" 2>/dev/null || true  # nothing holds a connection any more: each ends at once
+  fi
   "$lab" down "$name"
   rm -rf "$dir"
 }
