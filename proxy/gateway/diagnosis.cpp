@@ -47,6 +47,14 @@ void list(Findings &to, std::vector<Item> const &items, Tell tell) {
   to.push_back(std::move(more));
 }
 
+// What is seen of something that had better not be there: unknown, `none`, or each.
+template <class Item, class Tell>
+void tell_of(Findings &to, char const *check, Result<std::vector<Item>> const &seen, char const *none, Tell tell) {
+  if (!seen) return cannot_tell(to, check, seen.error());
+  if (seen->empty()) return ok(to, check, none);
+  list(to, *seen, tell);
+}
+
 bool enforces(HostObservations const &seen) {
   return (seen.daemon ? seen.daemon->mode : seen.configured) == Mode::enforce;
 }
@@ -192,40 +200,22 @@ void on_host(Findings &to, HostObservations const &seen) {
 }
 
 void on_ways_past(Findings &to, HostObservations const &seen) {
-  if (!seen.older) {
-    cannot_tell(to, "older_connections", seen.older.error());
-  } else if (seen.older->empty()) {
-    ok(to, "older_connections", "none to a guarded address");
-  } else {
-    list(to, *seen.older, [&](OlderSeen const &each) {
-      return HealthFinding{enforces(seen) ? Health::problem : Health::warning, "older_connections",
-                           each.connection + ", held by " + each.owner, "it is older than the redirect and goes past the gateway",
-                           "restart that program, or imdsgate mode enforce, which resets it"};
-    });
-  }
-  if (!seen.namespaces) {
-    cannot_tell(to, "namespaces", seen.namespaces.error());
-  } else if (seen.namespaces->empty()) {
-    ok(to, "namespaces", "every process is in the guarded network namespace");
-  } else {
-    list(to, *seen.namespaces, [](NamespaceSeen const &each) {
-      return HealthFinding{Health::warning, "namespaces",
-                           "network namespace " + std::to_string(each.inode) + " with " + std::to_string(each.processes) +
-                               (each.processes == 1 ? " process: " : " processes, one of them ") + each.example,
-                           "its traffic is not intercepted: a container's requests reach the metadata service if the host forwards them",
-                           "guard it with a daemon of its own (run --netns), keep containers from 169.254.169.254, or set the instance's hop limit to 1"};
-    });
-  }
-  if (!seen.powerful) {
-    cannot_tell(to, "capable_processes", seen.powerful.error());
-  } else if (seen.powerful->empty()) {
-    ok(to, "capable_processes", "none but root's has NET_ADMIN or NET_RAW");
-  } else {
-    list(to, *seen.powerful, [](PowerfulSeen const &each) {
-      return HealthFinding{Health::warning, "capable_processes", each.process + " has " + each.capabilities,
-                           "it can change the firewall, or set the gateway's mark and craft packets", "take the capability from it if it can do without"};
-    });
-  }
+  tell_of(to, "older_connections", seen.older, "none to a guarded address", [&](OlderSeen const &each) {
+    return HealthFinding{enforces(seen) ? Health::problem : Health::warning, "older_connections",
+                         each.connection + ", held by " + each.owner, "it is older than the redirect and goes past the gateway",
+                         "restart that program, or imdsgate mode enforce, which resets it"};
+  });
+  tell_of(to, "namespaces", seen.namespaces, "every process is in the guarded network namespace", [](NamespaceSeen const &each) {
+    return HealthFinding{Health::warning, "namespaces",
+                         "network namespace " + std::to_string(each.inode) + " with " + std::to_string(each.processes) +
+                             (each.processes == 1 ? " process: " : " processes, one of them ") + each.example,
+                         "its traffic is not intercepted: a container's requests reach the metadata service if the host forwards them",
+                         "guard it with a daemon of its own (run --netns), keep containers from 169.254.169.254, or set the instance's hop limit to 1"};
+  });
+  tell_of(to, "capable_processes", seen.powerful, "none but root's has NET_ADMIN or NET_RAW", [](PowerfulSeen const &each) {
+    return HealthFinding{Health::warning, "capable_processes", each.process + " has " + each.capabilities,
+                         "it can change the firewall, or set the gateway's mark and craft packets", "take the capability from it if it can do without"};
+  });
 }
 
 void on_unknown_paths(Findings &to, HostObservations const &seen) {

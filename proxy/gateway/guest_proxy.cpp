@@ -36,8 +36,11 @@ bool in_its_unit(std::filesystem::path const &process) {
 
 }  // namespace
 
-std::optional<std::string> find_guest_proxy(std::filesystem::path const &proc) {
+Result<std::optional<std::string>> find_guest_proxy(std::filesystem::path const &proc) {
   std::error_code failed;
+  if (!std::filesystem::exists(proc / "1", failed)) {
+    return Error{Errc::refused, "processes of uid 0 cannot be seen in " + proc.string() + " (hidepid?)"};
+  }
   std::filesystem::directory_iterator each(proc, failed);
   for (; !failed && each != std::filesystem::directory_iterator(); each.increment(failed)) {
     auto const &process = each->path();
@@ -46,9 +49,10 @@ std::optional<std::string> find_guest_proxy(std::filesystem::path const &proc) {
     std::ifstream comm(process / "comm");
     std::getline(comm, name);
     bool const is_it = (name == kComm || in_its_unit(process)) && of_root(process);
-    if (is_it) return "process " + process.filename().string() + " (" + name + ')';
+    if (is_it) return std::optional("process " + process.filename().string() + " (" + name + ')');
   }
-  return std::nullopt;
+  if (failed) return Error{Errc::system, proc.string() + ": " + failed.message()};
+  return std::optional<std::string>();
 }
 
 }  // namespace imdsgate

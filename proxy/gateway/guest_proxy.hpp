@@ -7,10 +7,12 @@
 #include <optional>
 #include <string>
 
+#include "model/result.hpp"
+
 namespace imdsgate {
 
 // "process 812 (azure-proxy-agent)": one of uid 0 with the proxy's name or in its unit, which nobody else can make.
-// Blocking: start-up and the worker thread only.
-std::optional<std::string> find_guest_proxy(std::filesystem::path const &proc = "/proc");
+// An error: whether there is one is not known. Blocking: start-up and the worker thread only.
+Result<std::optional<std::string>> find_guest_proxy(std::filesystem::path const &proc = "/proc");
 
 }  // namespace imdsgate

@@ -114,9 +114,13 @@ Result<HostRules> judge_host_rules(Settings const &settings, ForeignRules const 
 
 Result<HostRules> look_at_host_rules(Settings const &settings, SocketOwner const &gateway) {
   bool const azure = (settings.provider_known && settings.provider == Provider::azure) || guards_wireserver(settings.endpoints);
-  if (auto const proxy = azure ? find_guest_proxy() : std::nullopt) {
-    return Error{Errc::refused, "azure_guest_proxy: Azure's guest proxy runs (" + *proxy +
-                                    ") and takes this traffic before the gateway can see it; one of the two has to go"};
+  if (azure) {
+    auto const proxy = find_guest_proxy();
+    if (!proxy) return Error{proxy.error().code, "whether Azure's guest proxy runs is not known: " + proxy.error().detail};
+    if (*proxy) {
+      return Error{Errc::refused, "azure_guest_proxy: Azure's guest proxy runs (" + **proxy +
+                                      ") and takes this traffic before the gateway can see it; one of the two has to go"};
+    }
   }
   if (settings.existing == Existing::ignore && !guards_wireserver(settings.endpoints)) return HostRules{};
   auto const found = scan_foreign_rules(firewall_spec(settings));

@@ -35,8 +35,16 @@ TEST(GuestProxy, IsOneOfRootsWithItsNameOrInItsUnit) {
     std::ofstream(proc / "812/cgroup") << cgroup << '\n';
     auto const found = find_guest_proxy(proc / "");
     auto const expected = is_it ? "process 812 (" + std::string(comm) + ")" : "none";
-    EXPECT_EQ(found.value_or("none"), expected) << comm << ' ' << uids << ' ' << cgroup;
+    ASSERT_TRUE(found) << found.error().detail;
+    EXPECT_EQ(found->value_or("none"), expected) << comm << ' ' << uids << ' ' << cgroup;
   }
+}
+
+// hidepid leaves a user his own processes: that root's are not seen is no sign of their not being there.
+TEST(GuestProxy, IsUnknownWhereRootsProcessesAreHidden) {
+  test::TemporaryDirectory proc;
+  std::filesystem::create_directory(proc / "812");
+  EXPECT_FALSE(find_guest_proxy(proc / ""));
 }
 
 }  // namespace

@@ -1,19 +1,12 @@
 /* cgroup CASE DIRECTORY before | after: moves to that cgroup before it connects, or between that and the request. */
 #include "client.h"
 
-static void enter(char const *cgroup) {
-  char path[4096];
-  snprintf(path, sizeof path, "%s/cgroup.procs", cgroup);
-  int const file = open(path, O_WRONLY);
-  must(file >= 0 && write(file, "0", 1) == 1, path);
-}
-
 int main(int argc, char **argv) {
   if (argc < 4) return 2;
   int const before = strcmp(argv[3], "before") == 0;
-  if (before) enter(argv[2]);
+  if (before) enter_cgroup(argv[2]);
   int const fd = dial();
-  if (!before) enter(argv[2]);
+  if (!before) enter_cgroup(argv[2]);
   ask(fd, argv[1], 1);
   told(1, getpid());
   answered(fd);

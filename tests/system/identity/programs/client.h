@@ -37,6 +37,13 @@ static inline void must(int good, char const *what) {
   _exit(1);
 }
 
+UNUSED static void enter_cgroup(char const *cgroup) {
+  char path[4096];
+  snprintf(path, sizeof path, "%s/cgroup.procs", cgroup);
+  int const file = open(path, O_WRONLY);
+  must(file >= 0 && write(file, "0", 1) == 1, path);
+}
+
 UNUSED static struct sockaddr_in service(char const *address) {
   struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(80)};
   inet_pton(AF_INET, address, &to.sin_addr);

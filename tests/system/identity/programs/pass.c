@@ -1,13 +1,6 @@
 /* pass CASE keep | give | take | far CGROUP: another program gets the descriptor and asks; who connected keeps it or not. */
 #include "client.h"
 
-static void enter(char const *cgroup) {
-  char path[4096];
-  snprintf(path, sizeof path, "%s/cgroup.procs", cgroup);
-  int const file = open(path, O_WRONLY);
-  must(file >= 0 && write(file, "0", 1) == 1, path);
-}
-
 int main(int argc, char **argv) {
   if (argc < 3) return 2;
   char const *const how = argv[2];
@@ -17,7 +10,7 @@ int main(int argc, char **argv) {
   int const take = strcmp(how, "take") == 0, give = strcmp(how, "give") == 0;
   pid_t const other = fork_with_me();
   if (other == 0) {
-    if (strcmp(how, "far") == 0) enter(argv[3]);
+    if (strcmp(how, "far") == 0) enter_cgroup(argv[3]);
     if (take) {
       wait_byte(channel[1]);
       become_asker(argv[1], 1, "take", me, 9);
