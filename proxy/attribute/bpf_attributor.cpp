@@ -18,8 +18,9 @@ bool clean(bpf_connection const &connection) {
   return connection.flags == 0 && connection.sole != 0 && connection.connector.unusual == 0;
 }
 
-bool same_image(bpf_task const &a, bpf_task const &b) {
-  return a.exec_id == b.exec_id && a.mm == b.mm;
+bool still_same_image(bpf_task const &before, bpf_task const &now) {
+  return before.exec_id == now.exec_id &&
+         (before.mm == now.mm || now.mm == 0);  // as still_same_task() has it
 }
 
 // Is what /proc said about the process that the kernel saw?
@@ -125,7 +126,8 @@ asio::awaitable<LineagePtr> BpfAttributor::describe(bpf_connection connection) {
   // After the description, not before: a program that was replaced does not come back, so if the process
   // still runs the one that sent, that one was described.
   auto const now = connections_->look(static_cast<pid_t>(task.tgid));
-  if (!now || !same_task(task, now->process) || !same_task(connection.parent, now->parent)) co_return nullptr;
+  if (!now || !still_same_task(task, now->process) || !still_same_task(connection.parent, now->parent))
+    co_return nullptr;
   lineages_.remember(question.tgid, BpfIdentity(connection), lineage, Clock::now());
   co_return lineage;
 }
@@ -158,7 +160,7 @@ std::optional<Unattributed> BpfAttributor::disagreement(bpf_connection const &se
   if (!holds(found, connector.tgid)) return std::nullopt;
   auto const now = connections_->look(static_cast<pid_t>(connector.tgid));
   bool const same_process = now && now->process.start_boottime == connector.start_boottime;
-  if (same_process && !same_image(now->process, connector)) return execed(connector.tgid);
+  if (same_process && !still_same_image(connector, now->process)) return execed(connector.tgid);
   return std::nullopt;
 }
 

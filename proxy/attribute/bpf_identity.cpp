@@ -16,4 +16,9 @@ bool same_task(bpf_task const &before, bpf_task const &now) {
   return key(before) == key(now);
 }
 
+bool still_same_task(bpf_task const &before, bpf_task now) {
+  if (now.mm == 0) now.mm = before.mm;
+  return same_task(before, now);
+}
+
 }  // namespace imdsgate

@@ -8,6 +8,9 @@ namespace imdsgate {
 
 // Whether `now` is the same process, running the same program with the same rights, untraced if it was.
 bool same_task(bpf_task const &before, bpf_task const &now);
+// The same of a process that is asked about by its number: when its main thread has ended, its memory is not
+// there under that number. The exec counter is, and an exec makes the thread that calls it the main one.
+bool still_same_task(bpf_task const &before, bpf_task now);
 
 // What a description of a connection's process is believed for: that process, that parent, that cgroup.
 struct BpfIdentity {
