@@ -10,7 +10,23 @@ Result<ClientSockets> ClientSockets::open() {
   return sockets;
 }
 
+Result<void> ClientSockets::note_times() {
+  if (!conntrack_) return Error{Errc::system, "there is no conntrack"};
+  auto clock = WallClock::open();
+  if (!clock) return clock.error();
+  auto noted = Conntrack::note_times();
+  if (noted) clock_.emplace(std::move(*clock));
+  return noted;
+}
+
+std::optional<MonotonicTime> ClientSockets::dialled(Flow const &flow) {
+  auto const started = clock_ ? conntrack_->started(flow) : std::nullopt;
+  if (!started) return std::nullopt;
+  return clock_->steady(*started).value_or(MonotonicTime{});
+}
+
 void ClientSockets::look_up(Flow &flow) {
+  flow.dialled_steady = dialled(flow);
   flow.dialled_from = flow.client;
   auto found = diag_.find_tcp(flow.dialled_from, flow.original);
   if (!found && found.error().reason == Reason::socket_not_found && conntrack_) {

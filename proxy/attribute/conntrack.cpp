@@ -1,12 +1,14 @@
 #include "attribute/conntrack.hpp"
 
 #include <arpa/inet.h>
+#include <endian.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netfilter/nfnetlink_conntrack.h>
 #include <netinet/in.h>
 
 #include <algorithm>
 #include <array>
+#include <fstream>
 #include <optional>
 
 namespace imdsgate {
@@ -74,6 +76,15 @@ std::optional<ConntrackTuple> read_tuple(nlattr *nested) {
                {*destination, ntohs(nla_get_u16(destination_port))}};
 }
 
+std::optional<std::chrono::system_clock::time_point> read_start(nlattr *nested) {
+  nlattr *times[CTA_TIMESTAMP_MAX + 1] = {};
+  if (!nested || nla_parse_nested(times, CTA_TIMESTAMP_MAX, nested, nullptr) < 0) return std::nullopt;
+  auto *start = times[CTA_TIMESTAMP_START];
+  if (!start || nla_len(start) != sizeof(std::uint64_t)) return std::nullopt;
+  auto const since_epoch = std::chrono::nanoseconds(be64toh(nla_get_u64(start)));
+  return std::chrono::system_clock::time_point(since_epoch);
+}
+
 // A message of `type` about the connection that has these ends in `direction` (CTA_TUPLE_ORIG, CTA_TUPLE_REPLY).
 NlMsgPtr about(int type, int direction, Endpoint const &source, Endpoint const &destination) {
   bool const v4 = source.address.is_v4() && destination.address.is_v4();
@@ -102,7 +113,7 @@ Result<Conntrack::Known> Conntrack::get(int direction, Endpoint const &source, E
   auto const original = read_tuple(attributes[CTA_TUPLE_ORIG]);
   auto const reply = read_tuple(attributes[CTA_TUPLE_REPLY]);
   if (!original || !reply) return Error{Errc::system, "ctnetlink: malformed answer"};
-  return Known{*original, *reply};
+  return Known{*original, *reply, read_start(attributes[CTA_TIMESTAMP])};
 }
 
 Result<Conntrack> Conntrack::open() {
@@ -111,13 +122,32 @@ Result<Conntrack> Conntrack::open() {
   return Conntrack(std::move(*socket));
 }
 
-Result<Endpoint> Conntrack::original_client(Flow const &flow) {
+Result<Conntrack::Known> Conntrack::get_accepted(Flow const &flow) {
   auto const known = get(CTA_TUPLE_REPLY, flow.local, flow.client);
   if (!known) return known.error();
   bool const same = known->reply.source == flow.local && known->reply.destination == flow.client &&
                     known->original.destination == flow.original;
   if (!same) return Error{Errc::not_found, "ctnetlink: another connection"};
+  return known;
+}
+
+Result<Endpoint> Conntrack::original_client(Flow const &flow) {
+  auto const known = get_accepted(flow);
+  if (!known) return known.error();
   return known->original.source;
+}
+
+std::optional<std::chrono::system_clock::time_point> Conntrack::started(Flow const &flow) {
+  auto const known = get_accepted(flow);
+  return known ? known->started : std::nullopt;
+}
+
+Result<void> Conntrack::note_times() {
+  constexpr char const *kSetting = "/proc/sys/net/netfilter/nf_conntrack_timestamp";
+  std::ofstream file(kSetting);
+  file << "1" << std::flush;
+  if (!file) return Error{Errc::system, std::string(kSetting) + " cannot be written"};
+  return {};
 }
 
 Result<Endpoint> Conntrack::answerer(Endpoint const &client, Endpoint const &original) {

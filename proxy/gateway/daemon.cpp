@@ -117,7 +117,9 @@ Result<void> Daemon::start_up() {
   older_connections_.emplace(OlderConnections::Parts{
       *gateway_, *worker_, *std::move(cutter), settings_.listen_port, [this] { return interception_->fenced(); },
       [this](std::string message) { announce(Lifecycle::drift, true, std::move(message)); }});
-  return interception_->arm(settings_.mode);
+  if (auto armed = interception_->arm(settings_.mode); !armed) return armed;
+  who_asks_->note_dial_times();
+  return {};
 }
 
 Result<void> Daemon::open_parts() {

@@ -80,6 +80,10 @@ bool ExecContext::has_exec_after(Process const &process, MonotonicTime time) con
   return record && record->time > time;
 }
 
+bool ExecContext::may_miss_exec_after(MonotonicTime time) const {
+  return events_ != nullptr && events_->history().unknown_since(time, MonotonicTime::max());
+}
+
 MissingExecs ExecContext::missing(Attribution const &who, MonotonicTime time) const {
   if (events_ == nullptr || !rules_.any()) return MissingExecs::none;
   auto const from = time - rules_.reach();

@@ -34,6 +34,8 @@ class ExecContext {
   // With what exec events recorded of the process and its parent; `who` itself where they recorded nothing.
   LineagePtr with_exec(LineagePtr const &who);
   bool has_exec_after(Process const &process, MonotonicTime time) const;
+  // Whether one may be missing, after settled(): the kernel lost events, or nobody was there to be told of them.
+  bool may_miss_exec_after(MonotonicTime time) const;
   // What may be missing of the execs that a rule would join with a connection of that time.
   MissingExecs missing(Attribution const &who, MonotonicTime time) const;
 

@@ -11,11 +11,7 @@ namespace asio = boost::asio;
 
 namespace {
 constexpr auto kSettleWithin = std::chrono::milliseconds(100);
-
-bool exec_since(ExecContext const &execs, Attribution const &who, MonotonicTime accepted) {
-  return std::ranges::any_of(
-      who.holders, [&](LineagePtr const &holder) { return execs.has_exec_after(holder->process, accepted); });
-}
+constexpr auto kSettleOrNobody = std::chrono::milliseconds(300);  // as long as the prober has
 }  // namespace
 
 Identification::Identification(Sources sources, Flow flow, asio::any_io_executor executor,
@@ -33,17 +29,35 @@ asio::awaitable<AttributionResult> Identification::look(std::uint64_t received) 
   auto method = flow_.transport == Transport::tcp ? Attribution::Method::sock_diag : Attribution::Method::peercred;
   if (result) method = result->method;
   sources_.metrics.observe_attribution(method, std::chrono::steady_clock::now() - before);
-  auto const deadline = std::chrono::steady_clock::now() + kSettleWithin;
+  auto const deadline = std::chrono::steady_clock::now() + (flow_.dialled_steady ? kSettleOrNobody : kSettleWithin);
   bool const settled = co_await sources_.execs.settled(deadline);
   // What the kernel wrote down is about this connection; everybody else was found by its addresses.
   bool const by_address = result && result->method != Attribution::Method::bpf;
   if (by_address && was_reset_()) result = Unattributed{Reason::socket_gone, "the client has reset the connection"};
-  if (result && exec_since(sources_.execs, *result, flow_.accepted_steady)) {
-    result = Unattributed{Reason::holder_uncertain, "a holder has exec'd since it connected"};
+  if (result) {
+    auto const why = by_address && flow_.dialled_steady ? exec_since_dialled(*result, *flow_.dialled_steady, settled)
+                                                       : exec_since(*result, flow_.accepted_steady);
+    if (why) result = *why;
   }
   if (result && !evaluated_ && sources_.execs.rules().any()) evaluate(*result, settled);
   arrival_.reset();
   co_return result;
+}
+
+std::optional<Unattributed> Identification::exec_since(Attribution const &who, MonotonicTime time) const {
+  bool const any = std::ranges::any_of(
+      who.holders, [&](LineagePtr const &holder) { return sources_.execs.has_exec_after(holder->process, time); });
+  if (!any) return std::nullopt;
+  return Unattributed{Reason::holder_uncertain, "a holder has exec'd since it connected"};
+}
+
+// Who ran when it was dialled is known by nothing else than that there was no exec since.
+std::optional<Unattributed> Identification::exec_since_dialled(Attribution const &who, MonotonicTime dialled,
+                                                               bool settled) const {
+  if (auto const why = exec_since(who, dialled)) return why;
+  bool const later = at_accept_.has_value();  // and the same holders as then, or it is nobody
+  if (later || (settled && !sources_.execs.may_miss_exec_after(dialled))) return std::nullopt;
+  return Unattributed{Reason::holder_uncertain, "whether a holder has exec'd since it connected was not told"};
 }
 
 void Identification::evaluate(Attribution const &who, bool settled) {

@@ -43,6 +43,8 @@ class Identification {
 
  private:
   boost::asio::awaitable<AttributionResult> look(std::uint64_t received);
+  std::optional<Unattributed> exec_since(Attribution const &who, MonotonicTime time) const;
+  std::optional<Unattributed> exec_since_dialled(Attribution const &who, MonotonicTime dialled, bool settled) const;
   void evaluate(Attribution const &who, bool settled);
   Attribution with_execs(Attribution const &who);
 

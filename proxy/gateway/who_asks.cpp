@@ -57,6 +57,13 @@ Result<void> WhoAsks::open_prober() {
   return {};
 }
 
+void WhoAsks::note_dial_times() {
+  if (tier_->bpf() || exec_feed_->events() == nullptr) return;  // it says itself who connected; nobody told of execs
+  if (auto const noted = sockets_->note_times(); !noted) {
+    std::cerr << "imdsgate: an exec between connecting and accept() is not seen: " << noted.error().detail << '\n';
+  }
+}
+
 std::optional<uid_t> WhoAsks::client_uid(Flow &flow) {
   if (flow.transport == Transport::unix_socket) return peer_uid(flow.unix_fd);
   sockets_->look_up(flow);

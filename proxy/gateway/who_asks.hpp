@@ -36,6 +36,8 @@ class WhoAsks {
   ExecContext &execs() { return *execs_; }
   ExecFeed &exec_feed() { return *exec_feed_; }
 
+  // When the redirect is in place, which may be what loads conntrack: for whom the tier has no record of.
+  void note_dial_times();
   // Of the client's end, where the kernel names its socket; fills flow.socket and flow.dialled_from.
   std::optional<uid_t> client_uid(Flow &flow);
   bool client_alive(Flow const &flow);

@@ -32,6 +32,8 @@ struct Flow {
   int unix_fd = -1;   // AF_UNIX: the accepted descriptor, borrowed, for SO_PEERCRED and SO_PEERPIDFD; else -1
   std::chrono::system_clock::time_point accepted{};
   std::chrono::steady_clock::time_point accepted_steady{};  // the same moment, on CLOCK_MONOTONIC
+  // TCP: when it was dialled or earlier, where conntrack noted that; accept() may come much later.
+  std::optional<std::chrono::steady_clock::time_point> dialled_steady;
   std::optional<SocketId>
       socket;             // TCP: the client's end, as it was at accept; nullopt: not looked for, or not found
   Endpoint dialled_from;  // with `socket`: `client` before its port was translated

@@ -121,30 +121,62 @@ TEST(Identification, AnAttributorThatThrowsNamesNobody) {
   EXPECT_EQ(identification.at_accept()->error().reason, Reason::prober_unavailable);
 }
 
-TEST(Identification, WhoeverHasExecdSinceTheAcceptIsNotNamed) {
-  using namespace std::chrono_literals;
-  auto const reason_after = [](MonotonicTime exec) {
-    boost::asio::io_context loop{1};
-    FakeAttributor attributor({named("curl")});
-    Metrics metrics("x");
-    ToldExecs told(loop);
-    ExecContext execs(told.events(), "host-1");
-    auto const curl = person("curl");
-    told.tell(exec_of(curl->process, *curl->parent, exec));
-    Flow flow;
-    flow.accepted_steady = at(1000ms);
-    Identification identification({attributor, execs, metrics}, flow, loop.get_executor());
-    std::string reason;
-    auto const ask = [&]() -> boost::asio::awaitable<void> {
-      auto const result = co_await identification.look_at_request(1);
-      reason = result ? "named" : name(result.error().reason);
-    };
-    boost::asio::co_spawn(loop, ask, [](std::exception_ptr failure) { EXPECT_FALSE(failure); });
-    loop.run_for(10s);
-    return reason;
+using namespace std::chrono_literals;
+
+// curl, accepted at 1000 ms.
+struct ExecOfTheClient {
+  MonotonicTime exec;
+  std::optional<MonotonicTime> dialled{};
+  std::optional<MonotonicTime> lost{};  // exec events, at that time
+  bool lost_before_first_look = true;   // or between it and a second
+  AttributionResult found = named("curl");
+};
+
+// Of the last request.
+std::string reason_after(ExecOfTheClient const &test) {
+  boost::asio::io_context loop{1};
+  FakeAttributor attributor({test.found});
+  Metrics metrics("x");
+  ToldExecs told(loop);
+  ExecContext execs(told.events(), "host-1");
+  auto const curl = person("curl");
+  told.tell(exec_of(curl->process, *curl->parent, test.exec));
+  auto const lose = [&] {
+    if (test.lost) told.events()->history().lost(*test.lost, *test.lost);
   };
-  EXPECT_EQ(reason_after(at(999ms)), "named");
-  EXPECT_EQ(reason_after(at(1001ms)), "holder_uncertain");
+  Flow flow;
+  flow.accepted_steady = at(1000ms);
+  flow.dialled_steady = test.dialled;
+  Identification identification({attributor, execs, metrics}, flow, loop.get_executor());
+  std::string reason;
+  auto const ask = [&]() -> boost::asio::awaitable<void> {
+    if (test.lost_before_first_look) lose();
+    auto result = co_await identification.look_at_request(1);
+    lose();
+    result = co_await identification.look_at_request(2);
+    reason = result ? "named" : name(result.error().reason);
+  };
+  boost::asio::co_spawn(loop, ask, [](std::exception_ptr failure) { EXPECT_FALSE(failure); });
+  loop.run_for(10s);
+  return reason;
+}
+
+TEST(Identification, WhoeverHasExecdSinceTheAcceptIsNotNamed) {
+  EXPECT_EQ(reason_after({at(999ms)}), "named");
+  EXPECT_EQ(reason_after({at(1001ms)}), "holder_uncertain");
+}
+
+TEST(Identification, WhoeverHasExecdSinceItWasDialledIsNotNamed) {
+  EXPECT_EQ(reason_after({at(999ms), at(998ms)}), "holder_uncertain");
+  EXPECT_EQ(reason_after({at(997ms), at(998ms)}), "named");
+  EXPECT_EQ(reason_after({at(999ms), at(998ms), {}, true, by_kernel("curl")}), "named") << "that is of its own time";
+}
+
+TEST(Identification, WhereAnExecSinceItWasDialledMayBeMissingNobodyIsNamed) {
+  EXPECT_EQ(reason_after({at(1ms), at(998ms), at(999ms)}), "holder_uncertain");
+  EXPECT_EQ(reason_after({at(1ms), at(998ms), at(997ms)}), "named") << "what was lost before does not matter";
+  EXPECT_EQ(reason_after({at(1ms), at(998ms), at(2000ms), false}), "named") << "the same as at the first look";
+  EXPECT_EQ(reason_after({at(1ms), std::nullopt, at(999ms)}), "named") << "it is not known when it was dialled";
 }
 
 TEST(Identification, WhoeverHasTheAddressesOfAConnectionThatWasResetIsNotNamed) {

@@ -11,6 +11,7 @@ int main(int argc, char **argv) {
     fd = receive_descriptor(a);
     other = b;
   } else if (strcmp(argv[3], "take") == 0) {
+    wait_byte(8); /* it is there */
     int const pidfd = (int)syscall(SYS_pidfd_open, a, 0);
     fd = (int)syscall(SYS_pidfd_getfd, pidfd, b, 0);
     must(fd >= 0, "pidfd_getfd");

@@ -1,4 +1,5 @@
-/* pass CASE keep | give | take | far CGROUP: another program gets the descriptor and asks; who connected keeps it or not. */
+/* pass CASE keep | give | take | late | far CGROUP: another program gets the descriptor and asks; who connected keeps it or
+ * not. late: it becomes that program when the connection is there. */
 #include "client.h"
 
 int main(int argc, char **argv) {
@@ -8,16 +9,22 @@ int main(int argc, char **argv) {
   must(socketpair(AF_UNIX, SOCK_STREAM, 0, channel) == 0, "socketpair");
   pid_t const me = getpid();
   int const take = strcmp(how, "take") == 0, give = strcmp(how, "give") == 0;
+  int const late = strcmp(how, "late") == 0;
+  int dialled[2];
+  must(pipe(dialled) == 0, "pipe");
   pid_t const other = fork_with_me();
   if (other == 0) {
     if (strcmp(how, "far") == 0) enter_cgroup(argv[3]);
     if (take) {
-      wait_byte(channel[1]);
+      must(dup2(channel[1], 8) == 8, "dup2");
       become_asker(argv[1], 1, "take", me, 9);
     }
+    if (late) wait_byte(dialled[0]);
     become_asker(argv[1], 1, "receive", channel[1], give ? 0 : me);
   }
+  while (!late && !is_called(other, "asker")) sched_yield(); /* before anybody connects */
   int const fd = dial();
+  send_byte(dialled[1]);
   if (take) {
     must(dup2(fd, 9) == 9, "dup2");
     close(fd);
