@@ -46,6 +46,15 @@ Unattributed execed(std::uint32_t tgid) {
           process_text(tgid) + " connected, and became another program before it asked"};
 }
 
+// Who connected is known, and who else can send by the ring or take it out of the flight is not.
+std::optional<Unattributed> unseen_holder(bpf_connection const &seen, Unattributed const &why) {
+  if (why.reason != Reason::no_holder) return std::nullopt;
+  return Unattributed{Reason::holder_uncertain,
+                      process_text(seen.connector.tgid) +
+                          " connected, and no process has a descriptor of its socket: it is in an io_uring, "
+                          "or in flight"};
+}
+
 }  // namespace
 
 BpfAttributor::BpfAttributor(ProberClient &prober, std::unique_ptr<BpfConnections> connections,
@@ -143,8 +152,8 @@ asio::awaitable<AttributionResult> BpfAttributor::ask_prober(Flow flow, std::uin
   auto found = co_await prober_.attribute(flow, received);
   auto const after = entry_of(flow);
   auto const &seen = after ? after : before;
-  if (!found || !seen) co_return found;
-  auto const why = disagreement(*seen, *found);
+  if (!seen) co_return found;
+  auto const why = found ? disagreement(*seen, *found) : unseen_holder(*seen, found.error());
   if (!why) co_return found;
   ++counters_.disagreed;
   co_return *why;

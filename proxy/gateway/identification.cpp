@@ -11,7 +11,6 @@ namespace asio = boost::asio;
 
 namespace {
 constexpr auto kSettleWithin = std::chrono::milliseconds(100);
-constexpr auto kSettleOrNobody = std::chrono::milliseconds(300);  // as long as the prober has
 }  // namespace
 
 Identification::Identification(Sources sources, Flow flow, asio::any_io_executor executor,
@@ -29,7 +28,7 @@ asio::awaitable<AttributionResult> Identification::look(std::uint64_t received) 
   auto method = flow_.transport == Transport::tcp ? Attribution::Method::sock_diag : Attribution::Method::peercred;
   if (result) method = result->method;
   sources_.metrics.observe_attribution(method, std::chrono::steady_clock::now() - before);
-  auto const deadline = std::chrono::steady_clock::now() + (flow_.dialled_steady ? kSettleOrNobody : kSettleWithin);
+  auto const deadline = std::chrono::steady_clock::now() + kSettleWithin;
   bool const settled = co_await sources_.execs.settled(deadline);
   // What the kernel wrote down is about this connection; everybody else was found by its addresses.
   bool const by_address = result && result->method != Attribution::Method::bpf;

@@ -92,6 +92,21 @@ TEST_F(BpfSharedSocket, InFlightWhileTheConnectorExecsIsUncertain) {
   ::close(pair[1]);
 }
 
+// As with one that is in an io_uring alone.
+TEST_F(BpfSharedSocket, OfWhichNobodyHasADescriptorIsUncertain) {
+  int pair[2];
+  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+  Child child = waiting([&] {
+    int const fd = connect_here();
+    send_descriptor(pair[0], fd);
+    send_ask(fd);
+    ::close(fd);
+  });
+  EXPECT_NOBODY(named_after(kAskSize), Reason::holder_uncertain);
+  ::close(pair[0]);
+  ::close(pair[1]);
+}
+
 struct Sending {
   int fd;
   Child::Ready ready;

@@ -149,6 +149,8 @@ UNUSED static char *beside_me(char const *program) {
   return path;
 }
 
+#define HERE 60 /* the descriptor on which an asker says that it is there, if there is one */
+
 /* Becomes another program, which asks for N on a socket that it gets by HOW: fd FD, receive FD, take PID FD. */
 UNUSED static void become_asker(char const *name, int n, char const *how, int a, int b) {
   char number[16], first[16], second[16];
@@ -157,16 +159,6 @@ UNUSED static void become_asker(char const *name, int n, char const *how, int a,
   snprintf(second, sizeof second, "%d", b);
   execl(beside_me("asker"), "asker", name, number, how, first, second, (char *)NULL);
   must(0, "asker");
-}
-
-/* Of anybody, whoever may look at him. */
-UNUSED static int is_called(pid_t pid, char const *name) {
-  char path[64], text[64] = "";
-  snprintf(path, sizeof path, "/proc/%d/comm", (int)pid);
-  int const file = open(path, O_RDONLY);
-  ssize_t const got = read(file, text, sizeof text - 1);
-  close(file);
-  return got > 1 && (size_t)got == strlen(name) + 1 && strncmp(text, name, (size_t)got - 1) == 0;
 }
 
 UNUSED static void send_descriptor(int channel, int fd) {

@@ -2,6 +2,8 @@
  * not. late: it becomes that program when the connection is there. */
 #include "client.h"
 
+#define TAKEN 61
+
 int main(int argc, char **argv) {
   if (argc < 3) return 2;
   char const *const how = argv[2];
@@ -10,23 +12,24 @@ int main(int argc, char **argv) {
   pid_t const me = getpid();
   int const take = strcmp(how, "take") == 0, give = strcmp(how, "give") == 0;
   int const late = strcmp(how, "late") == 0;
-  int dialled[2];
-  must(pipe(dialled) == 0, "pipe");
+  int dialled[2], here[2];
+  must(pipe(dialled) == 0 && pipe(here) == 0, "pipe");
   pid_t const other = fork_with_me();
   if (other == 0) {
+    must(dup2(here[1], HERE) == HERE, "dup2");
     if (strcmp(how, "far") == 0) enter_cgroup(argv[3]);
     if (take) {
       must(dup2(channel[1], 8) == 8, "dup2");
-      become_asker(argv[1], 1, "take", me, 9);
+      become_asker(argv[1], 1, "take", me, TAKEN);
     }
     if (late) wait_byte(dialled[0]);
     become_asker(argv[1], 1, "receive", channel[1], give ? 0 : me);
   }
-  while (!late && !is_called(other, "asker")) sched_yield(); /* before anybody connects */
+  if (!late) wait_byte(here[0]); /* before anybody connects */
   int const fd = dial();
   send_byte(dialled[1]);
   if (take) {
-    must(dup2(fd, 9) == 9, "dup2");
+    must(dup2(fd, TAKEN) == TAKEN, "dup2");
     close(fd);
     send_byte(channel[0]);
   } else {
