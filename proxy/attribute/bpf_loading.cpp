@@ -1,7 +1,6 @@
 #include "attribute/bpf_loading.hpp"
 
 #include <bpf/libbpf.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
@@ -11,10 +10,10 @@
 #include <cstring>
 #include <string>
 
+#include "attribute/pid_namespace.hpp"
+
 namespace imdsgate {
 namespace {
-
-constexpr ino_t kInitialPidNamespace = 0xEFFFFFFCu;  // PROC_PID_INIT_INO
 
 std::string complaint;
 
@@ -33,8 +32,7 @@ int keep_complaint(libbpf_print_level level, char const *format, va_list argumen
 Result<void> prepare_bpf() {
   complaint.clear();
   libbpf_set_print(keep_complaint);
-  struct stat space {};
-  if (::stat("/proc/self/ns/pid", &space) != 0 || space.st_ino != kInitialPidNamespace) {
+  if (!in_initial_pid_namespace()) {
     return Error{Errc::refused, "the kernel counts processes otherwise than this pid namespace does"};
   }
   if (::access("/sys/kernel/btf/vmlinux", R_OK) != 0) {

@@ -48,7 +48,7 @@ std::vector<pid_t> parse_pids(std::string_view text) {
     pid_t pid = 0;
     auto const [end, ec] = std::from_chars(text.data(), text.data() + text.size(), pid);
     if (ec != std::errc{}) break;
-    if (pid > 0) pids.push_back(pid);  // 0: a process outside this pid namespace
+    pids.push_back(pid);
     text.remove_prefix(std::min(text.size(), static_cast<std::size_t>(end - text.data()) + 1));
   }
   std::sort(pids.begin(), pids.end());
@@ -59,6 +59,7 @@ std::vector<pid_t> parse_pids(std::string_view text) {
 std::vector<pid_t> processes_of(std::vector<pid_t> const &threads) {
   std::vector<pid_t> pids;
   for (auto const thread : threads) {
+    if (thread == 0) pids.push_back(0);
     auto dir = ProcDir::open(thread);
     if (auto const status = dir ? dir->status() : std::nullopt) pids.push_back(status->tgid);
   }

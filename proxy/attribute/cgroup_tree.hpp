@@ -18,7 +18,8 @@ class CgroupTree {
   // Finds the mount in /proc/self/mountinfo; without one every answer is nullopt or false.
   static CgroupTree open();
 
-  // The processes of the cgroup with this id (the one sock_diag reports); nullopt: it is gone or may not be
+  // The processes of the cgroup with this id (the one sock_diag reports), in order, beginning with 0 if some of
+  // them are outside this pid namespace; nullopt: it is gone or may not be
   // opened. Opening by id needs CAP_DAC_READ_SEARCH.
   std::optional<std::vector<pid_t>> processes(std::uint64_t id);
   // The same by its path, "/system.slice/x.service".

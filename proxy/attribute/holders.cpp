@@ -29,6 +29,12 @@ bool inherited(Suspect const &suspect, std::vector<Suspect> const &all) {
   });
 }
 
+char const *const kUnseen = "some processes of the client's cgroup are outside this pid namespace";
+
+bool has_unseen(std::vector<pid_t> const &pids) {
+  return std::find(pids.begin(), pids.end(), 0) != pids.end();
+}
+
 bool passed(Deadline deadline) {
   return std::chrono::steady_clock::now() > deadline;
 }
@@ -53,6 +59,7 @@ std::vector<pid_t> HolderSearch::everyone() {
 Answered<Holders> HolderSearch::in_cgroup(SocketId const &socket, Deadline deadline) {
   auto const pids = cgroups_.processes(socket.cgroup);
   if (!pids) return Refusal{Reason::no_holder, "the socket's cgroup is gone or unknown"};
+  if (has_unseen(*pids)) return Refusal{Reason::other_namespace, kUnseen};
   Answered<Holders> holders = Refusal{Reason::holder_changed, "the holders changed while they were read"};
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
     auto const found = candidates(*pids, socket.inode, deadline);
@@ -68,6 +75,7 @@ Answered<Holders> HolderSearch::in_cgroup(SocketId const &socket, Deadline deadl
 
 Answered<Holders> HolderSearch::sole(pid_t peer, std::vector<pid_t> pids, SocketId const &socket,
                                      Deadline deadline) {
+  if (has_unseen(pids)) return Refusal{Reason::other_namespace, kUnseen};
   if (std::find(pids.begin(), pids.end(), peer) == pids.end()) pids.push_back(peer);
   auto const found = candidates(pids, socket.inode, deadline);
   if (!found) return Refusal{Reason::walk_timeout, "not all descriptors could be looked at in time"};

@@ -11,6 +11,7 @@
 
 #include "attribute/describe.hpp"
 #include "attribute/holders.hpp"
+#include "attribute/pid_namespace.hpp"
 #include "attribute/sock_diag.hpp"
 
 namespace imdsgate {
@@ -56,7 +57,11 @@ class Worker {
     auto const socket = diag_.find_tcp(question.client, question.original);
     if (!socket) return socket.error();
     auto holders = search_.in_cgroup(*socket, in(question.milliseconds));
-    if (!holders && holders.error().reason == Reason::no_holder) return WalkNeeded{*socket};
+    if (!holders && holders.error().reason == Reason::no_holder) {
+      if (sees_all_) return WalkNeeded{*socket};
+      return Refusal{Reason::other_namespace,
+                     "nobody in the socket's cgroup has it, and not all others are seen"};
+    }
     if (!holders) return holders.error();
     return Found{*socket, std::move(*holders)};
   }
@@ -88,9 +93,11 @@ class Worker {
     auto const text = peer.read("cgroup", kMaxCgroupBytes);
     auto const path = text ? cgroup2_path(*text) : std::nullopt;
     auto pids = path ? cgroups_.processes(*path) : std::nullopt;
-    return pids ? std::move(*pids) : HolderSearch::everyone();
+    if (pids) return std::move(*pids);
+    return sees_all_ ? HolderSearch::everyone() : std::vector<pid_t>{0};
   }
 
+  bool const sees_all_ = in_initial_pid_namespace();
   SockDiag diag_;
   CgroupTree cgroups_;
   ProcessCache processes_;

@@ -10,6 +10,7 @@
 #include <csignal>
 #include <iostream>
 
+#include "attribute/pid_namespace.hpp"
 #include "gateway/capabilities.hpp"
 #include "gateway/control.hpp"
 #include "gateway/gateway.hpp"
@@ -215,6 +216,7 @@ int Daemon::run() {
   std::map<std::string, std::string> details{
       {"version", IMDSGATE_VERSION}, {"attribution_tier", who_asks_->tier().name()}, {"exec_events", who_asks_->exec_feed().source()}};
   if (!who_asks_->tier().why_not_bpf().empty()) details["attribution_not_bpf"] = who_asks_->tier().why_not_bpf();
+  if (auto unseen = what_is_not_seen(); !unseen.empty()) details["attribution_not_seen"] = std::move(unseen);
   auto const &[denials, left_out] = configuration_.host_rules();
   if (!denials.empty()) details["existing"] = existing();
   for (auto const &endpoint : left_out) {
@@ -381,6 +383,7 @@ int run_daemon(RunOptions const &options) {
     std::cerr << "imdsgate: " << what << '\n';
     return 1;
   };
+  if (auto proc = proc_is_of_this_pid_namespace(); !proc) return fail(proc.error().detail);
   auto lock = InstanceLock::take(configuration.settings.control_socket);
   if (!lock) return fail(lock.error().detail);
   // Where the daemon was started: another network namespace has no proc connector.

@@ -141,6 +141,11 @@ void on_attribution(Findings &to, HostObservations const &seen) {
   } else {
     without_bpf(seen.bpf.error().detail);
   }
+  auto const &not_seen = seen.daemon ? seen.daemon->not_seen : seen.not_seen;
+  if (!not_seen.empty()) {
+    to.push_back({Health::warning, "attribution", "it does not see " + not_seen, "who asks from there is not named",
+                  "start the daemon in the host's pid namespace"});
+  }
   auto const source = seen.daemon ? seen.daemon->exec_events
                       : seen.exec_events ? *seen.exec_events
                                          : "none: " + seen.exec_events.error().detail;

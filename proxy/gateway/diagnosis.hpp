@@ -28,6 +28,7 @@ struct DaemonSeen {
   bool redirect = true, fence = false;
   std::string attribution, why_not_bpf, exec_events;
   std::uint64_t events_dropped = 0;
+  std::string not_seen{};  // of processes
 };
 
 struct OlderSeen {
@@ -59,6 +60,7 @@ struct HostObservations {
   // Looked at only without a daemon, which knows of itself.
   std::vector<std::string> missing_capabilities;
   Result<void> bpf = {};
+  std::string not_seen;  // of processes, by a daemon that would be started here; empty: all are seen
   Result<std::string> exec_events = std::string();  // their source
 
   Result<void> rehearsal = {};

@@ -14,6 +14,7 @@
 #include "attribute/bpf_connections.hpp"
 #include "attribute/bypassing.hpp"
 #include "attribute/client_sockets.hpp"
+#include "attribute/pid_namespace.hpp"
 #include "attribute/prober_client.hpp"
 #include "gateway/exec_feed.hpp"
 #include "gateway/observe_processes.hpp"
@@ -54,6 +55,7 @@ DaemonSeen seen_of(json::object const &status) {
   seen.fence = is_true("fence");
   seen.attribution = text_of(status, "attribution");
   seen.why_not_bpf = text_of(status, "attribution_not_bpf");
+  seen.not_seen = text_of(status, "attribution_not_seen");
   seen.exec_events = text_of(status, "exec_events");
   if (auto const *dropped = status.if_contains("events_dropped"); dropped != nullptr && dropped->is_object()) {
     for (auto const &[sink, count] : dropped->get_object()) seen.events_dropped += count.to_number<std::uint64_t>();
@@ -148,6 +150,7 @@ void observe_without_daemon(HostSituation const &situation, HostObservations &se
   } else {
     seen.bpf = Error{Errc::refused, "attribution: sock_diag"};
   }
+  seen.not_seen = what_is_not_seen();
   auto const queue = open_exec_queue(seen.attribution);
   seen.exec_events = queue ? Result<std::string>(std::string("it would be ") + queue->source) : queue.error();
 }

@@ -4,6 +4,7 @@
 
 #include <boost/json/value_from.hpp>
 
+#include "attribute/pid_namespace.hpp"
 #include "gateway/own_cgroup.hpp"
 #include "report/ecs_fields.hpp"
 
@@ -25,6 +26,7 @@ json::object status_of(StatusSources const &sources) {
   reply["exec_events"] = exec_events;
   reply["attribution"] = tier.name();
   if (!tier.why_not_bpf().empty()) reply["attribution_not_bpf"] = tier.why_not_bpf();
+  if (auto const unseen = what_is_not_seen(); !unseen.empty()) reply["attribution_not_seen"] = unseen;
   if (auto const *bpf = tier.bpf()) {
     auto const &counts = bpf->counters();
     auto const kernel = bpf->connections().counters();

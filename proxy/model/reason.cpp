@@ -48,7 +48,7 @@ constexpr ReasonInfo kReasons[] = {
      "The peer of the UNIX socket is no longer the program that connected."},
     {Reason::second_holder, "second_holder", 0, "A second process holds the peer's end of the UNIX socket."},
     {Reason::process_gone, "process_gone", 0, "The client's process ended before it could be read."},
-    {Reason::other_namespace, "other_namespace", 0, "The client's socket is in another network namespace."},
+    {Reason::other_namespace, "other_namespace", 0, "The client, or who may hold its socket, is in another network or pid namespace."},
     {Reason::policy_deny, "policy_deny", 403, "A deny entry of the policy names this request."},
     {Reason::class_default, "class_default", 403, "This class of path needs a grant."},
     {Reason::unknown_path, "unknown_path", 403, "No entry of the catalogue knows this path."},

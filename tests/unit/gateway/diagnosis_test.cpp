@@ -80,6 +80,8 @@ INSTANTIATE_TEST_SUITE_P(Table, OneThingWrong, ::testing::Values(
     Row{"no_pidfd", [](HostObservations &seen) { seen.peer_pidfd = kUnseen; seen.listen_unix = true; }, {"warning peer_pidfd"}},
     Row{"sock_diag", [](HostObservations &seen) { seen.daemon->attribution = "sock_diag"; seen.daemon->why_not_bpf = "no BTF"; }, {"warning attribution"}},
     Row{"sock_diag_chosen", [](HostObservations &seen) { seen.daemon->attribution = "sock_diag"; seen.attribution = AttributionChoice::sock_diag; }, {}},
+    Row{"in_a_pid_namespace", [](HostObservations &seen) { seen.daemon->not_seen = "processes outside"; }, {"warning attribution"}},
+    Row{"it_would_be_in_a_pid_namespace", [](HostObservations &seen) { seen.daemon = Error{Errc::not_found, "none"}; seen.not_seen = "processes outside"; }, {"problem daemon", "warning attribution"}},
     Row{"no_bpf_without_daemon", [](HostObservations &seen) { seen.daemon = Error{Errc::not_found, "none"}; seen.bpf = kUnseen; }, {"problem daemon", "warning attribution"}},
     Row{"bpf_is_the_daemons", [](HostObservations &seen) { seen.bpf = kUnseen; seen.exec_events = kUnseen; }, {}},
     Row{"no_execs", [](HostObservations &seen) { seen.daemon->exec_events = "none: refused"; }, {"warning exec_events"}},
