@@ -31,9 +31,9 @@ def programs(tmp_path_factory) -> pathlib.Path:
     return target
 
 
-def bench(start, tier: str, programs: pathlib.Path) -> suite.Bench:
+def bench(start, tier: str, programs: pathlib.Path, mode: str = "audit", **configuration) -> suite.Bench:
     endpoints = [{"address": address, "port": 80} for address in ("169.254.169.254", "fd00:ec2::254", "169.254.170.2")]
-    gateway = start("audit", outside=True, attribution=tier, endpoints=endpoints)
+    gateway = start(mode, outside=True, attribution=tier, endpoints=endpoints, **configuration)
     return suite.Bench(gateway, programs)
 
 
@@ -48,3 +48,19 @@ def benches(programs):
     made: dict[str, suite.Bench] = {}
     with gateways() as start:
         yield lambda tier: made.get(tier) or made.setdefault(tier, bench(start, tier, programs))
+
+
+@pytest.fixture(scope="session")
+def enforcing(programs):
+    """The same in enforce, where nothing is served without a grant, and only the cases' programs of uid 1001 have one."""
+    made: dict[str, suite.Bench] = {}
+
+    def bench_of(tier: str) -> suite.Bench:
+        bench_ = bench(start, tier, programs, "enforce", rules=[], classes={"general": "block"}, ec2={"imdsv1": "allow"})
+        when = f'process.executable : "{bench_.lab.programs}/*" and user.id == "1001"'
+        bench_.gateway.write(allow=[{"name": "cases", "when": when, "methods": ["GET"], "paths": ["/latest/meta-data/identity/**"]}])
+        assert bench_.gateway.control("reload").returncode == 0
+        return bench_
+
+    with gateways() as start:
+        yield lambda tier: made.get(tier) or made.setdefault(tier, bench_of(tier))
