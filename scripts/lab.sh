@@ -7,9 +7,11 @@
 #   lab.sh up NAME                 makes it, prints its directory
 #   lab.sh serve NAME [OPTION…]    starts tests/fakes/imds.py in the cloud, prints its pid once it listens
 #   lab.sh daemon NAME LOG [--outside] -- CMD…   starts CMD in the host namespace, prints its pid once it is READY (sd_notify)
-#   lab.sh exec NAME [--cloud | --outside] [--user UID[:GID]] [--cgroup C | --unit U] -- CMD…
+#   lab.sh bridge NAME BRIDGE N    a bridge of the host's, 10.N.0.1/24 and fdN::1/64, as a container runtime makes one; the host forwards
+#   lab.sh container NAME C BRIDGE N M [ADDRESS]   a namespace NAME-C behind it, eth0 10.N.0.M and fdN::M, and ADDRESS besides
+#   lab.sh exec NAME [--cloud | --in C | --outside] [--user UID[:GID]] [--cgroup C | --unit U] -- CMD…
 #       --outside: in the machine's own network, for an `imdsgate run --netns NAME`: exec events are told there only
-#       --unit: in the cgroup that a unit of that name has, system.slice/U, for which the machine must have none of its own
+#       --unit: in the cgroup that a service or scope of that name has, system.slice/U, for which the machine must have none of its own
 #   lab.sh down NAME               ends what runs in it and removes everything; no error when there is no such lab
 #   lab.sh run [--serve "OPTION…"] -- CMD…   a lab of its own around one command in the host namespace (LAB is its name)
 #
@@ -87,6 +89,33 @@ make_network() {
   ip -n "$host" -6 route add default via fd66::1
 }
 
+make_bridge() { # bridge, N
+  local bridge=$1 n=$2 family
+  for family in ipv4.ip_forward ipv6.conf.all.forwarding; do set_sysctl "$host" "net.$family" 1; done
+  ip -n "$host" link add "$bridge" type bridge forward_delay 0
+  ip -n "$host" address add "10.$n.0.1/24" dev "$bridge"
+  ip -n "$host" address add "fd$n::1/64" dev "$bridge" nodad
+  ip -n "$host" link set "$bridge" up
+  ip -n "$cloud" route add "10.$n.0.0/24" via 10.66.0.2
+  ip -n "$cloud" -6 route add "fd$n::/64" via fd66::2
+}
+
+make_container() { # C, bridge, N, M, another address
+  local namespace=$host-$1 bridge=$2 n=$3 m=$4
+  echo "$namespace" >>"$directory/containers"
+  ip netns add "$namespace"
+  set_sysctl "$namespace" net.ipv6.conf.default.accept_dad 0
+  ip -n "$namespace" link set lo up
+  ip -n "$host" link add "v-$1" type veth peer name eth0 netns "$namespace"
+  ip -n "$host" link set "v-$1" master "$bridge" up
+  ip -n "$namespace" address add "10.$n.0.$m/24" dev eth0
+  ip -n "$namespace" address add "fd$n::$m/64" dev eth0 nodad
+  [[ -z ${5-} ]] || ip -n "$namespace" address add "$5/32" dev eth0
+  ip -n "$namespace" link set eth0 up
+  ip -n "$namespace" route add default via "10.$n.0.1"
+  ip -n "$namespace" -6 route add default via "fd$n::1"
+}
+
 up() {
   select_lab "$1"
   [[ ! -e /run/netns/$host && ! -e $group ]] || die "there is a lab $1 already"
@@ -104,6 +133,7 @@ enter() {
   while (($#)); do
     case $1 in
       --cloud) namespace=$cloud cgroup=cloud ;;
+      --in) namespace=$host-$2 && shift ;;
       --outside) outside=true ;;
       --user) user=$2 && shift ;;
       --cgroup) cgroup=$2 && shift ;;
@@ -117,7 +147,7 @@ enter() {
   [[ -e /run/netns/$namespace ]] || die "there is no lab $host"
   [[ $cgroup =~ ^[A-Za-z0-9._@-]+(/[A-Za-z0-9._@-]+)*$ && $cgroup != *..* ]] || die "exec: bad cgroup $cgroup"
   if [[ -n $unit ]]; then
-    [[ $unit =~ ^[A-Za-z0-9:_.@-]+\.service$ ]] || die "exec: bad unit $unit"
+    [[ $unit =~ ^[A-Za-z0-9:_.@-]+\.(service|scope)$ ]] || die "exec: bad unit $unit"
     mkdir -p "$slice/$unit"
     echo "$unit" >>"$directory/units"
     echo $BASHPID >"$slice/$unit/cgroup.procs"
@@ -206,7 +236,9 @@ down() {
     while read -r unit; do rmdir "$slice/$unit" 2>/dev/null || true; done <"$directory/units"
     rmdir "$slice" 2>/dev/null || true
   fi
-  for namespace in "$host" "$cloud"; do
+  local containers=()
+  [[ ! -e $directory/containers ]] || mapfile -t containers <"$directory/containers"
+  for namespace in "${containers[@]}" "$host" "$cloud"; do
     [[ ! -e /run/netns/$namespace ]] || ip netns del "$namespace"
   done
   rm -rf --one-file-system "$directory" "$state" "$programs"
@@ -240,13 +272,15 @@ shift || true
 case $command in
   up) up "${1-}" ;;
   down) down "${1-}" ;;
-  serve | exec | daemon)
+  serve | exec | daemon | bridge | container)
     select_lab "${1-}"
     shift
     case $command in
       serve) serve "$@" ;;
       exec) enter "$@" ;;
       daemon) start_daemon "$@" ;;
+      bridge) make_bridge "$@" ;;
+      container) make_container "$@" ;;
     esac
     ;;
   run) run "$@" ;;

@@ -75,6 +75,7 @@ std::optional<bpf_connection> BpfAttributor::entry_of(Flow const &flow) const {
   bool const this_one = std::equal(address.begin(), address.end(), entry->remote_address) &&
                         entry->remote_port == flow.original.port &&
                         entry->local_port == flow.dialled_from.port &&
+                        (flow.bridge.empty() || flow.syn == entry->syn) &&
                         entry->connected_ns <= static_cast<std::uint64_t>(accepted);
   return this_one ? entry : std::nullopt;
 }
@@ -152,6 +153,10 @@ asio::awaitable<AttributionResult> BpfAttributor::ask_prober(Flow flow, std::uin
   auto found = co_await prober_.attribute(flow, received);
   auto const after = entry_of(flow);
   auto const &seen = after ? after : before;
+  // Of another network namespace, the socket is known by its inode, which is another's once it is closed.
+  if (found && !flow.bridge.empty() && !after) {
+    co_return Unattributed{Reason::socket_gone, "the client's socket was closed"};
+  }
   if (!seen) co_return found;
   auto const why = found ? disagreement(*seen, *found) : unseen_holder(*seen, found.error());
   if (!why) co_return found;

@@ -57,7 +57,7 @@ struct CloseSkeleton {
 struct BpfConnections::Loaded {
   std::unique_ptr<attribute_bpf, CloseSkeleton> skeleton;
   std::vector<std::unique_ptr<bpf_link, CloseLink>> links;
-  int connections = -1, guarded = -1, look_at_process = -1;
+  int connections = -1, arrivals = -1, guarded = -1, look_at_process = -1;
 };
 
 BpfConnections::BpfConnections(std::unique_ptr<Loaded> loaded) : loaded_(std::move(loaded)) {}
@@ -82,6 +82,7 @@ Result<std::unique_ptr<BpfConnections>> BpfConnections::load(std::vector<Endpoin
     return bpf_failure("the BPF programs cannot be loaded", -error);
   }
   loaded->connections = bpf_map__fd(skeleton->maps.connections);
+  loaded->arrivals = bpf_map__fd(skeleton->maps.arrivals);
   loaded->guarded = bpf_map__fd(skeleton->maps.guarded);
   loaded->look_at_process = bpf_program__fd(skeleton->progs.look_at_process);
   std::unique_ptr<BpfConnections> result(new BpfConnections(std::move(loaded)));
@@ -117,6 +118,23 @@ Result<void> BpfConnections::guard(std::vector<Endpoint> const &endpoints) {
   }
   guarded_ = std::move(keys);
   return {};
+}
+
+void BpfConnections::record_every_namespace(bool every) { loaded_->skeleton->bss->every_netns = every ? 1 : 0; }
+
+bool BpfConnections::records_every_namespace() const { return loaded_->skeleton->bss->every_netns != 0; }
+
+std::optional<std::uint64_t> BpfConnections::find_beyond(Endpoint const &client, Endpoint const &original,
+                                                         std::uint32_t syn) const {
+  bpf_arrival key{};
+  std::copy(client.address.bytes().begin(), client.address.bytes().end(), key.local_address);
+  std::copy(original.address.bytes().begin(), original.address.bytes().end(), key.remote_address);
+  key.local_port = client.port;
+  key.remote_port = original.port;
+  key.syn = syn;
+  bpf_arrived arrived{};
+  if (bpf_map_lookup_elem(loaded_->arrivals, &key, &arrived) != 0 || arrived.sockets != 1) return std::nullopt;
+  return arrived.cookie;
 }
 
 std::optional<bpf_connection> BpfConnections::find(std::uint64_t cookie) const {

@@ -1,6 +1,6 @@
 // The kernel programs of bpf/attribute.bpf.c, loaded and attached, and what they wrote down. They see every
-// connection to a guarded address in the network namespace they were loaded in, and are gone with this
-// object.
+// connection to a guarded address in the network namespace they were loaded in, if wanted those of every other, too, and are
+// gone with this object.
 #pragma once
 
 #include <sys/types.h>
@@ -28,6 +28,13 @@ class BpfConnections {
 
   // Other endpoints from now on. Connections to those that are guarded no more keep their entries.
   Result<void> guard(std::vector<Endpoint> const &endpoints);
+
+  // Connections that begin from now on in other network namespaces are written down.
+  void record_every_namespace(bool every);
+  bool records_every_namespace() const;
+  // The socket of another network namespace whose SYN came from `client` with this sequence number; nullopt: none, or more
+  // than one.
+  std::optional<std::uint64_t> find_beyond(Endpoint const &client, Endpoint const &original, std::uint32_t syn) const;
 
   // nullopt: the socket has no connection to a guarded address, or none that was written down (made before
   // the programs were loaded, over its cgroup's quota, by MPTCP).

@@ -20,6 +20,11 @@ void fields(Archive &a, Ref<Archive, FindUnix> find) {
   a(find.milliseconds);
 }
 template <class Archive>
+void fields(Archive &a, Ref<Archive, FindHolders> find) {
+  fields(a, find.socket);
+  a(find.milliseconds);
+}
+template <class Archive>
 void fields(Archive &a, Ref<Archive, Walk> walk) {
   a(walk.uid);
   a(walk.milliseconds);
@@ -85,7 +90,7 @@ Bytes encode(std::uint32_t sequence, Answer const &answer) {
 }
 
 std::optional<Numbered<Question>> decode_question(std::span<std::uint8_t const> bytes) {
-  return decode_message<FindTcp, FindUnix, Walk, Describe>(bytes);
+  return decode_message<FindTcp, FindUnix, FindHolders, Walk, Describe>(bytes);
 }
 
 std::optional<Numbered<Answer>> decode_answer(std::span<std::uint8_t const> bytes) {

@@ -66,6 +66,11 @@ struct FindUnix {           // with the peer's pidfd as SCM_RIGHTS, where the ke
   std::uint32_t milliseconds = 0;
   auto operator<=>(FindUnix const &) const = default;
 };
+struct FindHolders {  // of a socket that is known by other means, of any network namespace
+  SocketId socket;
+  std::uint32_t milliseconds = 0;
+  auto operator<=>(FindHolders const &) const = default;
+};
 struct Walk {
   uid_t uid = 0;
   std::uint32_t milliseconds = 0;
@@ -77,7 +82,7 @@ struct Describe {
   std::uint64_t start_ticks = 0;
   auto operator<=>(Describe const &) const = default;
 };
-using Question = std::variant<FindTcp, FindUnix, Walk, Describe>;
+using Question = std::variant<FindTcp, FindUnix, FindHolders, Walk, Describe>;
 
 // Answers.
 struct Refusal {

@@ -106,7 +106,7 @@ asio::awaitable<Answer> ProberClient::find(Flow flow, Deadline deadline) {
   if (flow.transport == Transport::unix_socket) co_return co_await find_unix(flow, deadline);
   auto answer = co_await find_tcp(flow, deadline);
   auto const *refusal = std::get_if<Refusal>(&answer);
-  if (refusal && refusal->reason == Reason::socket_not_found && conntrack_) {
+  if (refusal && refusal->reason == Reason::socket_not_found && conntrack_ && flow.bridge.empty()) {
     auto const original = conntrack_->original_client(flow);
     if (original && *original != flow.client) {
       flow.client = *original;
@@ -121,7 +121,18 @@ asio::awaitable<Answer> ProberClient::find(Flow flow, Deadline deadline) {
   co_return Answer{Found{socket, std::move(std::get<Holders>(outcome))}};
 }
 
+// sock_diag does not see it: the socket is the one that the kernel wrote down, or nobody's.
+asio::awaitable<Answer> ProberClient::find_beyond(Flow flow, Deadline deadline) {
+  if (!flow.socket || flow.socket->inode == 0) {
+    co_return Refusal{Reason::other_namespace,
+                      "it came over " + flow.bridge + ", and the kernel wrote down no such connection"};
+  }
+  Question question = FindHolders{*flow.socket, budget(deadline)};
+  co_return co_await pool_.ask(question, deadline);
+}
+
 asio::awaitable<Answer> ProberClient::find_tcp(Flow flow, Deadline deadline) {
+  if (!flow.bridge.empty()) co_return co_await find_beyond(std::move(flow), deadline);
   Question question = FindTcp{flow.client, flow.original, budget(deadline)};
   co_return co_await pool_.ask(question, deadline);
 }

@@ -68,6 +68,7 @@ class ProberClient : public Attributor {
  private:
   boost::asio::awaitable<AttributionResult> name(Flow flow, Deadline deadline);
   boost::asio::awaitable<Answer> find(Flow flow, Deadline deadline);
+  boost::asio::awaitable<Answer> find_beyond(Flow flow, Deadline deadline);
   boost::asio::awaitable<Answer> find_tcp(Flow flow, Deadline deadline);
   boost::asio::awaitable<Answer> find_unix(Flow flow, Deadline deadline);
   // The description that fits the suspect; holder_changed when the process is another by now.

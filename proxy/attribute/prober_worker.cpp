@@ -40,6 +40,7 @@ class Worker {
   Answer answer(Question const &question, HeldFd const &pidfd) {
     if (auto const *find = std::get_if<FindTcp>(&question)) return this->find(*find);
     if (auto const *find = std::get_if<FindUnix>(&question)) return this->find(*find, pidfd);
+    if (auto const *find = std::get_if<FindHolders>(&question)) return holders(find->socket, find->milliseconds);
     if (auto const *walk = std::get_if<Walk>(&question)) {
       return search_.walk(*walk, in(walk->milliseconds));
     }
@@ -56,14 +57,18 @@ class Worker {
   Answer find(FindTcp const &question) {
     auto const socket = diag_.find_tcp(question.client, question.original);
     if (!socket) return socket.error();
-    auto holders = search_.in_cgroup(*socket, in(question.milliseconds));
+    return holders(*socket, question.milliseconds);
+  }
+
+  Answer holders(SocketId const &socket, std::uint32_t milliseconds) {
+    auto holders = search_.in_cgroup(socket, in(milliseconds));
     if (!holders && holders.error().reason == Reason::no_holder) {
-      if (sees_all_) return WalkNeeded{*socket};
+      if (sees_all_) return WalkNeeded{socket};
       return Refusal{Reason::other_namespace,
                      "nobody in the socket's cgroup has it, and not all others are seen"};
     }
     if (!holders) return holders.error();
-    return Found{*socket, std::move(*holders)};
+    return Found{socket, std::move(*holders)};
   }
 
   Answer find(FindUnix const &question, HeldFd const &pidfd) {

@@ -24,7 +24,10 @@ typedef struct { atomic64_t refcnt; } file_ref_t;
 struct file { file_ref_t f_ref; };                // since Linux 6.13
 struct file___counted { atomic64_t f_count; };  // before
 struct socket { struct file *file; };
-struct sock { struct socket *sk_socket; };
+struct sock { struct socket *sk_socket; kuid_t sk_uid; };
+struct inode { unsigned long i_ino; };
+struct file___named { struct inode *f_inode; };
+struct tcp_sock { __u32 write_seq; };
 #pragma clang attribute pop
 
 #define TCP_CLOSE 7
@@ -32,8 +35,11 @@ struct sock { struct socket *sk_socket; };
 #define PF_USER_WORKER_OR_KTHREAD (0x00004000 | 0x00000010 | 0x00200000)  // PF_USER_WORKER, PF_IO_WORKER, PF_KTHREAD
 
 // Set before loading.
-const volatile __u64 netns_cookie = 0;  // connections of other network namespaces are not ours
+const volatile __u64 netns_cookie = 0;  // the gateway's network namespace
 const volatile __u32 quota = 0;         // connections a cgroup may have here
+
+// Set by user space: connections of other network namespaces are written down, too.
+volatile __u32 every_netns = 0;
 
 // How many connections have no entry, and why; read by user space.
 __u64 recorded = 0, refused_quota = 0, refused_full = 0;
@@ -60,6 +66,13 @@ struct {  // by socket cookie
   __type(key, __u64);
   __type(value, struct bpf_connection);
 } connections SEC(".maps");
+
+struct {  // those of `connections` that are another network namespace's
+  __uint(type, BPF_MAP_TYPE_HASH);
+  __uint(max_entries, BPF_MAX_CONNECTIONS);
+  __type(key, struct bpf_arrival);
+  __type(value, struct bpf_arrived);
+} arrivals SEC(".maps");
 
 struct {  // by bpf_connection::quota_cgroup: how many entries of `connections` are its own
   __uint(type, BPF_MAP_TYPE_HASH);
@@ -104,9 +117,11 @@ static __always_inline __u64 quota_cgroup(void) {
   return id ? id : bpf_get_current_cgroup_id();
 }
 
+static __always_inline bool is_ours(__u64 netns) { return netns == netns_cookie || every_netns; }
+
 static __always_inline void dial(struct bpf_sock_addr *ctx, const struct bpf_guarded *destination) {
   if (!bpf_map_lookup_elem(&guarded, destination)) return;
-  if (bpf_get_netns_cookie(ctx) != netns_cookie || !ctx->sk) return;
+  if (!is_ours(bpf_get_netns_cookie(ctx)) || !ctx->sk) return;
   struct bpf_connection *entry = bpf_sk_storage_get(&dialled, ctx->sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
   if (!entry) return;
   struct task_struct *task = bpf_get_current_task_btf();
@@ -153,8 +168,59 @@ static __always_inline void give_back_quota(__u64 cgroup) {
   if (count && __sync_fetch_and_sub(count, 1) == 1) bpf_map_delete_elem(&used, &cgroup);
 }
 
+static __always_inline struct bpf_arrival arrival_of(const struct bpf_connection *entry) {
+  struct bpf_arrival key = {};
+  __builtin_memcpy(key.local_address, entry->local_address, sizeof key.local_address);
+  __builtin_memcpy(key.remote_address, entry->remote_address, sizeof key.remote_address);
+  key.local_port = entry->local_port;
+  key.remote_port = entry->remote_port;
+  key.syn = entry->syn;
+  return key;
+}
+
+static __always_inline void add_arrival(const struct bpf_connection *entry, __u64 cookie) {
+  struct bpf_arrival key = arrival_of(entry);
+  struct bpf_arrived first = {.cookie = cookie, .sockets = 1};
+  if (bpf_map_update_elem(&arrivals, &key, &first, BPF_NOEXIST) == 0) return;
+  struct bpf_arrived *known = bpf_map_lookup_elem(&arrivals, &key);
+  if (known) __sync_fetch_and_add(&known->sockets, 1);
+}
+
+static __always_inline void remove_arrival(const struct bpf_connection *entry) {
+  struct bpf_arrival key = arrival_of(entry);
+  struct bpf_arrived *known = bpf_map_lookup_elem(&arrivals, &key);
+  if (known && __sync_fetch_and_sub(&known->sockets, 1) == 1) bpf_map_delete_elem(&arrivals, &key);
+}
+
+// Which socket it is, for those who cannot ask sock_diag about its network namespace.
+static __always_inline void look_at_socket(struct bpf_sock *sk, struct bpf_connection *entry) {
+  struct tcp_sock *tcp = bpf_skc_to_tcp_sock(sk);
+  if (!tcp) return;
+  entry->syn = tcp->write_seq;  // tcp_connect() sends it with this one
+  struct sock *base = (struct sock *)tcp;
+  entry->socket_uid = base->sk_uid.val;
+  struct socket *socket = base->sk_socket;
+  struct file___named *file = socket ? (struct file___named *)socket->file : 0;
+  struct inode *inode = file ? file->f_inode : 0;
+  entry->inode = inode ? inode->i_ino : 0;
+}
+
+static __always_inline void set_local_address(struct bpf_sock_ops *ctx, struct bpf_connection *entry) {
+  __u32 ip4 = ctx->local_ip4;
+  __u32 words[4] = {ctx->local_ip6[0], ctx->local_ip6[1], ctx->local_ip6[2], ctx->local_ip6[3]};
+  barrier_var(ip4);
+  barrier_var(words[3]);
+  if (ctx->family == AF_INET) {
+    words[0] = words[1] = 0;
+    words[2] = bpf_htonl(0xffff);
+    words[3] = ip4;
+  }
+  __builtin_memcpy(entry->local_address, words, sizeof words);
+}
+
 static __always_inline void open_connection(struct bpf_sock_ops *ctx, struct bpf_sock *sk) {
-  if (bpf_get_netns_cookie(ctx) != netns_cookie) return;
+  __u64 netns = bpf_get_netns_cookie(ctx);
+  if (!is_ours(netns)) return;
   struct bpf_guarded destination = {};
   // All are read, then chosen from: the verifier lets nobody compute where in `ctx` to read.
   __u32 ip4 = ctx->remote_ip4;
@@ -177,6 +243,9 @@ static __always_inline void open_connection(struct bpf_sock_ops *ctx, struct bpf
   __builtin_memcpy(entry->remote_address, destination.address, sizeof entry->remote_address);
   entry->remote_port = destination.port;
   entry->local_port = ctx->local_port;
+  entry->netns = netns;
+  set_local_address(ctx, entry);
+  look_at_socket(sk, entry);
   entry->flags = differs;
   entry->sole = 0;
   entry->last_sender = 0;
@@ -190,6 +259,7 @@ static __always_inline void open_connection(struct bpf_sock_ops *ctx, struct bpf
     __sync_fetch_and_add(&refused_full, 1);
     return;
   }
+  if (netns != netns_cookie) add_arrival(entry, cookie);
   __sync_fetch_and_add(&recorded, 1);
   bpf_sock_ops_cb_flags_set(ctx, ctx->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_STATE_CB_FLAG);
 }
@@ -199,6 +269,7 @@ static __always_inline void close_connection(struct bpf_sock_ops *ctx) {
   struct bpf_connection *entry = bpf_map_lookup_elem(&connections, &cookie);
   if (!entry) return;
   __u64 cgroup = entry->quota_cgroup;
+  if (entry->netns != netns_cookie) remove_arrival(entry);
   if (bpf_map_delete_elem(&connections, &cookie) == 0) give_back_quota(cgroup);
 }
 

@@ -18,14 +18,34 @@ struct bpf_connection {
   IMDSGATE_U64 cgroup;        // the connector's cgroup2 id
   IMDSGATE_U64 quota_cgroup;  // the one it is counted for
   IMDSGATE_U64 connected_ns;  // CLOCK_MONOTONIC, before the SYN; tells two connections of one socket apart
+  IMDSGATE_U64 netns;         // cookie of the client's network namespace
+  IMDSGATE_U64 inode;         // of the socket
   IMDSGATE_U64 sent;          // bytes; raised after everything below was brought up to date
-  unsigned char remote_address[16];  // network order, IPv4 in its v4-mapped form
+  unsigned char local_address[16];   // network order, IPv4 in its v4-mapped form
+  unsigned char remote_address[16];
   IMDSGATE_U32 remote_port;
   IMDSGATE_U32 local_port;
   IMDSGATE_U32 flags;
   IMDSGATE_U32 sole;         // at the last send nobody but the sender had the socket
   IMDSGATE_U32 last_sender;  // tgid; 0: nothing was sent
+  IMDSGATE_U32 syn;          // the sequence number of its SYN
+  IMDSGATE_U32 socket_uid;   // who created the socket
   IMDSGATE_U32 reserved;
+};
+
+// A connection of another network namespace, as it arrives in the gateway's: addresses and ports are the namespace's own
+// affair, the sequence number of its SYN is the kernel's choice (secure_tcp_seq).
+struct bpf_arrival {
+  unsigned char local_address[16];
+  unsigned char remote_address[16];
+  IMDSGATE_U32 local_port;
+  IMDSGATE_U32 remote_port;
+  IMDSGATE_U32 syn;
+};
+
+struct bpf_arrived {
+  IMDSGATE_U64 cookie;  // of the client's socket, the first that was so
+  IMDSGATE_U64 sockets;  // that are so; more than one: nobody knows which arrived
 };
 
 struct bpf_guarded {

@@ -99,6 +99,7 @@ Grant grant_for(Policy const &policy, AccessReadings const &asked, Suspects &sus
   if (suspects.empty() || asked.access.request.ambiguous) return grant;
   for (auto const number : possible_grants(policy, asked, suspects.front())) {
     auto const &entry = policy.allow[number];
+    if (asked.access.crossed_namespace && !entry.names_container) continue;
     auto const vouched = [&](SocketHolder &suspect) { return suspect.is_vouched_for(entry); };
     if (!concerns(entry, asked, EntryKind::allow) || !std::ranges::all_of(suspects, vouched)) continue;
     if (!grant.name) grant.name = entry.name;
@@ -175,6 +176,20 @@ std::size_t most_suspect(Policy const &policy, AccessReadings const &asked, Susp
 void add_unattributed(Policy const &policy, Suspects const &suspects, Decision &decision) {
   if (!suspects.empty() || policy.unattributed == Verdict::allow) return;
   decision.findings.push_back(because(policy.unattributed, Reason::unattributed));
+}
+
+// The gateway is where the hop limit would have ended what leaves the host: nothing crosses unasked. Who cannot be named
+// may not even be of this host.
+void add_crossing(Policy const &policy, MetadataRequest const &request, Grant const &grant, Suspects const &suspects,
+                  Decision &decision) {
+  if (suspects.empty()) {
+    decision.findings.push_back(because(Verdict::block, Reason::unattributed));
+    decision.in_every_mode = true;
+    return;
+  }
+  if (!grant.name) decision.findings.push_back(because(Verdict::block, Reason::container_not_granted));
+  bool const too_far = request.token_request && !policy.token_crosses;
+  if (too_far) decision.findings.push_back(because(Verdict::block, Reason::hop_limit));
 }
 
 // A name that was made to resolve to the service: whoever asks may not know what he asks for. No grant says
@@ -272,7 +287,11 @@ Decision decide(Policy const &policy, AccessRequest const &access) {
     add_sequences(policy, access, suspects, decision);
   }
   auto const holder = most_suspect(policy, asked, suspects, decision);
-  add_unattributed(policy, suspects, decision);
+  if (access.crossed_namespace) {
+    add_crossing(policy, access.request, grant, suspects, decision);
+  } else {
+    add_unattributed(policy, suspects, decision);
+  }
   add_host(access.request, holder, decision);
   add_defaults(policy, access.request, grant, holder, decision);
   if (access.request.imds_version == ImdsVersion::v1 && !grant.imdsv1) {

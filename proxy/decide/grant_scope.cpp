@@ -32,7 +32,7 @@ eql::PatternSet allowed(eql::Demand const &demand, eql::Demand::Text const &any)
 std::vector<std::string> strangers_to(std::string_view field) {
   std::string const nothing(24, '\x7f');
   if (field == "imdsgate.unit") return {nothing + ".service", nothing + ".scope"};
-  if (field != "process.executable") return {nothing};
+  if (field != "process.executable" && field != "imdsgate.cgroup") return {nothing};
   std::vector<std::string> paths = {""};
   for (int depth = 0; depth < 6; ++depth) paths.push_back(paths.back() + '/' + nothing);
   paths.erase(paths.begin());
@@ -143,6 +143,10 @@ std::vector<GrantFault> faults_of(eql::Query const &when) {
                     std::string(kUnit)});
   }
   return faults;
+}
+
+bool names_container(eql::Query const &when) {
+  return narrows(when, "container.id") || narrows(when, "imdsgate.cgroup");
 }
 
 std::optional<std::string> every_script_of(std::string const &executable) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "decide/grant_scope.hpp"
 #include "decide/path_classes.hpp"
 
 namespace imdsgate {
@@ -9,6 +10,9 @@ namespace {
 
 constexpr PathClass kClasses[] = {PathClass::general,  PathClass::trust,    PathClass::writable,
                                   PathClass::userdata, PathClass::identity, PathClass::credentials};
+
+// The host itself is one hop away from the service.
+constexpr unsigned kHopsOfContainer = 2;
 
 // A renamed curl matches no rule, so in enforce what logs in elsewhere needs a grant (design §6).
 Verdict class_default(PathClass path_class, Mode mode) {
@@ -47,6 +51,7 @@ std::shared_ptr<Policy const> build(PolicyChoices const &choices, Mode mode) {
   policy->endpoints = choices.endpoints;
   policy->rules = choices.rules;
   policy->allow = choices.allow;
+  for (auto &entry : policy->allow) entry.names_container = entry.when && names_container(*entry.when);
   policy->deny = choices.deny;
   policy->allow_index = EntryIndex(policy->allow);
   policy->deny_index = EntryIndex(policy->deny);
@@ -57,6 +62,7 @@ std::shared_ptr<Policy const> build(PolicyChoices const &choices, Mode mode) {
   }
   policy->imdsv1_exceptions = choices.imdsv1_exceptions;
   policy->token_binding = choices.token_binding;
+  policy->token_crosses = choices.hop_limit.value_or(kHopsOfContainer) >= kHopsOfContainer;
   auto const &shipped = PathCatalogue::shipped(choices.provider)->endpoints();
   for (auto const &endpoint : choices.endpoints.empty() ? shipped : choices.endpoints) {
     policy->services.push_back(service_for(choices, *policy, endpoint));

@@ -53,6 +53,7 @@ struct Policy {
   std::array<Verdict, 6> imdsv1{};
   Imdsv1Exceptions imdsv1_exceptions;
   TokenBinding token_binding;
+  bool token_crosses = true;  // EC2's session tokens are given to another network namespace, too, where granted
   std::vector<OwnerDenial> owner_denials;  // of the host's own firewall; they hold in audit, too
   std::vector<Service> services;  // never empty: the endpoints in their order, or what the provider has
 };
@@ -87,6 +88,7 @@ struct PolicyChoices {
   std::optional<Verdict> imdsv1;  // for every class
   Imdsv1Exceptions imdsv1_exceptions;
   TokenBinding token_binding;
+  std::optional<unsigned> hop_limit;  // `containers.hop_limit`; a request that crossed a namespace takes two
 };
 
 // One policy for each mode, built from the same settings, so that switching the mode is a pointer swap.

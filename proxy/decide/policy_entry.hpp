@@ -45,6 +45,7 @@ struct PolicyEntry {
   std::vector<EntryEndpoint> endpoints;  // empty: every one
   bool allow_imdsv1 = false;
   bool allow_foreign_token = false;
+  bool names_container = false;  // `when` narrows it to a container or a cgroup
   std::optional<std::chrono::system_clock::time_point> expires;
   std::string note;     // for people
   std::string profile;  // whose entry it is; empty: the operator's own

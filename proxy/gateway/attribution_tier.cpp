@@ -11,6 +11,7 @@ Result<AttributionTier> AttributionTier::choose(Settings const &settings, Prober
   }
   auto connections = BpfConnections::load(settings.endpoints);
   if (connections) {
+    (*connections)->record_every_namespace(!settings.bridges.empty());
     tier.bpf_ = std::make_unique<BpfAttributor>(prober, std::move(*connections));
     return tier;
   }
@@ -21,8 +22,10 @@ Result<AttributionTier> AttributionTier::choose(Settings const &settings, Prober
   return tier;
 }
 
-Result<void> AttributionTier::guard(std::vector<Endpoint> const &endpoints) {
-  return bpf_ ? bpf_->connections().guard(endpoints) : Result<void>{};
+Result<void> AttributionTier::guard(Settings const &settings) {
+  if (!bpf_) return {};
+  bpf_->connections().record_every_namespace(!settings.bridges.empty());
+  return bpf_->connections().guard(settings.endpoints);
 }
 
 }  // namespace imdsgate

@@ -337,7 +337,7 @@ asio::awaitable<json::object> Daemon::reload(std::optional<ControlPeer> peer) {
   }
   gateway_->reload(settings_, configuration_.policies());
   interception_->reload(settings_);
-  if (auto guarded = who_asks_->tier().guard(settings_.endpoints); !guarded) {
+  if (auto guarded = who_asks_->tier().guard(settings_); !guarded) {
     announce(Lifecycle::drift, true, guarded.error().detail);  // those that are new are the prober's
   }
   auto const applied = co_await interception_->apply(settings_.mode);

@@ -204,18 +204,39 @@ void on_host(Findings &to, HostObservations const &seen) {
                 "a higher net.netfilter.nf_conntrack_max"});
 }
 
+// Nothing to say where `containers` is off.
+void on_containers(Findings &to, HostObservations const &seen) {
+  if (!seen.bridges) return cannot_tell(to, "containers", seen.bridges.error());
+  for (auto const &each : *seen.bridges) {
+    if (auto const wrong = why_not_bridge(each)) {
+      to.push_back({Health::problem, "containers", *wrong, "what comes over it is not intercepted", "name only bridges of this host's own"});
+    } else if (!each.there) {
+      to.push_back({Health::warning, "containers", "there is no bridge " + each.name, "nothing comes over it yet",
+                    "start the container runtime, or correct the name"});
+    } else {
+      ok(to, "containers", "what comes over " + each.name + " is intercepted");
+    }
+  }
+  bool const named = seen.daemon ? seen.daemon->attribution == "bpf" : bool(seen.bpf);
+  if (seen.bridges->empty() || named) return;
+  to.push_back({Health::problem, "containers", "attribution is not bpf", "nobody in another network namespace is named, so all of them are refused, in audit, too",
+                "see attribution above; or leave `containers` out"});
+}
+
 void on_ways_past(Findings &to, HostObservations const &seen) {
   tell_of(to, "older_connections", seen.older, "none to a guarded address", [&](OlderSeen const &each) {
     return HealthFinding{enforces(seen) ? Health::problem : Health::warning, "older_connections",
                          each.connection + ", held by " + each.owner, "it is older than the redirect and goes past the gateway",
                          "restart that program, or imdsgate mode enforce, which resets it"};
   });
-  tell_of(to, "namespaces", seen.namespaces, "every process is in the guarded network namespace", [](NamespaceSeen const &each) {
+  tell_of(to, "namespaces", seen.namespaces, "every process is in the guarded network namespace", [&](NamespaceSeen const &each) {
+    bool const bridged = seen.bridges && !seen.bridges->empty();
     return HealthFinding{Health::warning, "namespaces",
                          "network namespace " + std::to_string(each.inode) + " with " + std::to_string(each.processes) +
                              (each.processes == 1 ? " process: " : " processes, one of them ") + each.example,
-                         "its traffic is not intercepted: a container's requests reach the metadata service if the host forwards them",
-                         "guard it with a daemon of its own (run --netns), keep containers from 169.254.169.254, or set the instance's hop limit to 1"};
+                         bridged ? "its traffic is intercepted only where it comes over a bridge that `containers` names"
+                                 : "its traffic is not intercepted: a container's requests reach the metadata service if the host forwards them",
+                         "name its bridge in `containers`, guard it with a daemon of its own (run --netns), keep containers from 169.254.169.254, or set the instance's hop limit to 1"};
   });
   tell_of(to, "capable_processes", seen.powerful, "none but root's has NET_ADMIN or NET_RAW", [](PowerfulSeen const &each) {
     return HealthFinding{Health::warning, "capable_processes", each.process + " has " + each.capabilities,
@@ -252,7 +273,7 @@ std::string_view to_string(Health health) {
 std::vector<HealthFinding> diagnose(HostObservations const &seen) {
   Findings findings;
   for (auto const part : {on_privilege, on_daemon, on_capabilities, on_kernel, on_attribution, on_firewall, on_other_rules, on_host,
-                          on_ways_past, on_unknown_paths}) {
+                          on_containers, on_ways_past, on_unknown_paths}) {
     part(findings, seen);
   }
   return findings;

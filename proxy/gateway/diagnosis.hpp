@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "gateway/host_rules.hpp"
+#include "intercept/bridges.hpp"
 #include "model/decision.hpp"
 
 namespace imdsgate {
@@ -71,6 +72,7 @@ struct HostObservations {
   unsigned unprivileged_port_start = 1024;
   std::optional<std::pair<std::uint64_t, std::uint64_t>> conntrack;  // entries and their limit
   Result<std::vector<OlderSeen>> older = std::vector<OlderSeen>{};
+  Result<std::vector<NamedInterface>> bridges = std::vector<NamedInterface>{};  // those that `containers` names
   Result<std::vector<NamespaceSeen>> namespaces = std::vector<NamespaceSeen>{};  // other than the guarded one
   Result<std::vector<PowerfulSeen>> powerful = std::vector<PowerfulSeen>{};
   Result<std::vector<UnknownSeen>> unknown = std::vector<UnknownSeen>{};

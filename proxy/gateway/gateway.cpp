@@ -1,5 +1,6 @@
 #include "gateway/gateway.hpp"
 
+#include <algorithm>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
@@ -9,6 +10,7 @@
 #include "act/watchdog.hpp"
 #include "gateway/session.hpp"
 #include "intercept/original_dst.hpp"
+#include "intercept/saved_syn.hpp"
 #include "report/host_info.hpp"
 
 namespace imdsgate {
@@ -98,7 +100,12 @@ std::optional<Reason> Gateway::refusal_at_accept(Flow &flow, int fd) {
     return std::nullopt;
   }
   if (pool_.owns(flow.client)) return Reason::self_loop;
-  if (!flow.client.address.is_loopback() && !local_addresses_.contains(flow.client.address)) return Reason::not_local;
+  if (!flow.client.address.is_loopback() && !local_addresses_.contains(flow.client.address)) {
+    auto const bridge = std::ranges::find(bridges_, flow.local.address, &InterfaceAddress::address);
+    if (bridge == bridges_.end()) return Reason::not_local;
+    flow.bridge = bridge->interface;
+    flow.syn = saved_syn_sequence(fd);
+  }
   auto const original = original_destination(fd);
   if (!original || *original == flow.local) return Reason::not_redirected;
   if (!guarded(*original)) return Reason::not_guarded;

@@ -32,7 +32,7 @@ class Gateway {
     Metrics &metrics;
     // A connection of our own came back to our listener: the redirect loops (facts §1, CONNMARK --restore-mark).
     std::function<void(Flow const &)> on_self_loop;
-    // Who created the client's socket; nullopt when the kernel does not say. For the limit a user has. On TCP it fills in
+    // Who created the client's socket, or whom else to count it for; nullopt when the kernel does not say. For the limit a user has. On TCP it fills in
     // flow.socket and flow.dialled_from.
     std::function<std::optional<uid_t>(Flow &)> client_uid;
     // Does somebody still hold the client's end? For half-closed clients.
@@ -53,6 +53,8 @@ class Gateway {
   void reload(Settings const &settings, PolicySet policies);
   void use(PolicySet policies) { policies_ = std::move(policies); }  // of the same rules
   void set_local_addresses(LocalAddresses addresses) { local_addresses_ = std::move(addresses); }
+  // The addresses of the guarded bridges: who comes in there may be of another network namespace.
+  void set_bridges(std::vector<InterfaceAddress> bridges) { bridges_ = std::move(bridges); }
 
   // Takes connections from a listener until it is closed.
   boost::asio::awaitable<void> accept_from(Listener &listener);
@@ -100,6 +102,7 @@ class Gateway {
   Admission admission_;
   ClientHistory history_;
   LocalAddresses local_addresses_;
+  std::vector<InterfaceAddress> bridges_;
   std::list<std::function<void()>> open_sessions_;
   bool draining_ = false;
   unsigned turning_away_ = 0;

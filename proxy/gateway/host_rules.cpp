@@ -76,6 +76,7 @@ FirewallSpec firewall_spec(Settings const &settings) {
   spec.endpoints = settings.endpoints;
   std::ranges::copy_if(spec.endpoints, std::back_inserter(spec.dialled_as_root), is_wireserver);
   spec.listen_port = settings.listen_port;
+  spec.bridges = settings.bridges;
   spec.exemption.mark = settings.mark;
   spec.exemption.mask = settings.mark_mask;
   switch (settings.backend) {

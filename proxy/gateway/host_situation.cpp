@@ -4,6 +4,7 @@
 #include <string>
 
 #include "gateway/control.hpp"
+#include "intercept/bridges.hpp"
 #include "intercept/exemption.hpp"
 #include "intercept/local_addresses.hpp"
 
@@ -49,6 +50,11 @@ Result<HostSituation> situation_of(Settings const &settings, std::optional<Firew
   auto const addresses = read_local_addresses();
   if (!addresses) return addresses.error();
   spec.interfaces = addresses->listenable;
+  auto const bridges = look_at_interfaces(spec.bridges);
+  if (!bridges) return bridges.error();
+  for (auto const &each : *bridges) {
+    if (why_not_bridge(each)) std::erase(spec.bridges, each.name);
+  }
   // By uid alone: which group the daemon is in is known when it starts.
   auto host_rules = look_at_host_rules(settings, {spec.exemption.uid, {}});
   if (host_rules && !daemon) leave_out(host_rules->left_out, spec.endpoints);

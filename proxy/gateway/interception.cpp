@@ -11,6 +11,7 @@
 
 #include "gateway/host_rules.hpp"
 #include "gateway/own_cgroup.hpp"
+#include "intercept/bridges.hpp"
 #include "intercept/listening.hpp"
 
 namespace imdsgate {
@@ -74,6 +75,10 @@ Result<void> Interception::open_listeners(std::vector<int> inherited) {
   if (!addresses) return addresses.error();
   addresses_ = std::move(addresses.value());
   gateway_.set_local_addresses(addresses_);
+  auto const bridges = look_at_interfaces(settings_.bridges);
+  if (!bridges) return bridges.error();
+  if (auto const wrong = why_not_bridges(*bridges); !wrong.empty()) return Error{Errc::refused, wrong.front()};
+  bridges_ = settings_.bridges;
   auto const executor = gateway_.parts().loop.get_executor();
 
   bool have_v4 = false, have_v6 = false, have_unix = false;
@@ -120,7 +125,16 @@ Result<void> Interception::listen_on_interfaces() {
     if (auto started = start(std::move(listener)); !started) return started;
     on_interfaces_[endpoint] = opened;
   }
+  gateway_.set_bridges(bridge_addresses());
   return {};
+}
+
+std::vector<InterfaceAddress> Interception::bridge_addresses() const {
+  std::vector<InterfaceAddress> found;
+  std::ranges::copy_if(addresses_.listenable, std::back_inserter(found), [this](InterfaceAddress const &each) {
+    return std::ranges::find(bridges_, each.interface) != bridges_.end();
+  });
+  return found;
 }
 
 FirewallSpec Interception::spec(bool redirect, bool fence) const {
@@ -128,6 +142,7 @@ FirewallSpec Interception::spec(bool redirect, bool fence) const {
   for (auto const &entry : addresses_.listenable) {
     if (on_interfaces_.contains({entry.address, settings_.listen_port})) spec.interfaces.push_back(entry);
   }
+  spec.bridges = bridges_;
   spec.exemption.uid = ::geteuid();
   spec.exemption.cgroup = own_cgroup();
   spec.redirect = redirect;
@@ -147,6 +162,7 @@ Result<void> Interception::arm(Mode mode) {
 }
 
 asio::awaitable<Result<void>> Interception::apply(Mode mode) {
+  co_await look_at_bridges();
   auto const wanted = spec(redirect_, mode == Mode::enforce);
   auto const work = [wanted] { return apply_firewall(wanted); };
   auto applied = co_await run_on(worker_, work);
@@ -225,6 +241,30 @@ asio::awaitable<void> Interception::watch_addresses() {
   }
 }
 
+// One that has become an uplink, or was named by a reload and is none of ours, is guarded no more, and said once.
+asio::awaitable<void> Interception::look_at_bridges() {
+  auto const names = settings_.bridges;
+  if (names.empty()) co_return use_bridges({}, {});
+  auto const look = [names] { return look_at_interfaces(names); };
+  auto const found = co_await run_on(worker_, look);
+  if (!found) co_return use_bridges({}, {"the bridges of `containers` cannot be looked at: " + found.error().detail});
+  std::vector<std::string> usable;
+  for (auto const &each : *found) {
+    if (!why_not_bridge(each)) usable.push_back(each.name);
+  }
+  use_bridges(std::move(usable), why_not_bridges(*found));
+}
+
+void Interception::use_bridges(std::vector<std::string> usable, std::vector<std::string> wrong) {
+  for (auto const &line : wrong) {
+    bool const said = std::ranges::find(said_of_bridges_, line) != said_of_bridges_.end();
+    if (!said) announce_(Lifecycle::drift, true, line + "; what comes over it is not intercepted");
+  }
+  said_of_bridges_ = std::move(wrong);
+  bridges_ = std::move(usable);
+  gateway_.set_bridges(bridge_addresses());
+}
+
 asio::awaitable<void> Interception::addresses_changed() {
   auto now = read_local_addresses();
   if (!now || now->all == addresses_.all) co_return;
@@ -246,6 +286,9 @@ asio::awaitable<void> Interception::watch_drift() {
     auto [code] = co_await drift_timer_.async_wait(kWait);
     if (code || !watching_) co_return;
     if (on_look_) co_await on_look_(told_of_rules());
+    auto const bridges = bridges_;
+    co_await look_at_bridges();
+    if (bridges_ != bridges) co_await apply(gateway_.mode());  // the look below tells when it failed
     auto const wanted = spec(redirect_, fence_);
     auto const look = [wanted] { return firewall_status(wanted); };
     auto const status = co_await run_on(worker_, look);

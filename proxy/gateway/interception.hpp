@@ -58,6 +58,9 @@ class Interception {
   boost::asio::awaitable<void> watch_addresses();
   boost::asio::awaitable<void> watch_drift();
   boost::asio::awaitable<void> addresses_changed();
+  boost::asio::awaitable<void> look_at_bridges();
+  void use_bridges(std::vector<std::string> usable, std::vector<std::string> wrong);
+  std::vector<InterfaceAddress> bridge_addresses() const;
 
   Gateway &gateway_;
   Worker &worker_;
@@ -66,6 +69,8 @@ class Interception {
   Announce announce_;
   std::function<boost::asio::awaitable<void>(bool told)> on_look_;
   LocalAddresses addresses_;
+  std::vector<std::string> bridges_;  // of those that `containers` names, the ones that may be guarded
+  std::vector<std::string> said_of_bridges_;  // why the others may not
   std::set<Listener *> listeners_;                 // owned by their coroutine
   std::map<Endpoint, Listener *> on_interfaces_;   // those of listeners_ that follow the interfaces' addresses
   std::unique_ptr<ChangeWatch> address_watch_;

@@ -184,6 +184,7 @@ HostObservations observe_host(HostSituation const &situation) {
   auto const limit = number_in<std::uint64_t>("/proc/sys/net/netfilter/nf_conntrack_max");
   if (entries && limit) seen.conntrack.emplace(*entries, *limit);
   seen.older = older_connections(situation);
+  seen.bridges = look_at_interfaces(settings.bridges);
   seen.namespaces = other_network_namespaces();
   seen.powerful = capable_processes(daemon_pid > 0 ? process_tree(daemon_pid) : std::set<pid_t>{});
   return seen;

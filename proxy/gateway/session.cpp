@@ -179,6 +179,7 @@ Decision Session::decide_on(Policy const &policy, RequestEvent const &event) {
   }
   access.host_id = execs.host_id();
   access.socket_uid = socket_uid(event.attribution);
+  access.crossed_namespace = !flow_.bridge.empty();
   access.sequences = sequences;
   access.missing_execs = identification_.missing_execs();
   std::vector<TokenMinters> tokens;
@@ -206,9 +207,10 @@ asio::awaitable<Session::Next> Session::forward_request(RequestParser &parser, R
   }
   auto const &method = event.request->method;
   bool const may_share = parser.is_done() && (method == "GET" || method == "HEAD" || event.request->token_request);
-  // Root's own requests alone go upstream as root's: the host's rule judges every other by our uid, as it always did.
+  // Root's own requests alone go upstream as root's, and no container's root: the host's rule judges every other by our
+  // uid, as it always did.
   bool const wireserver = is_wireserver(event.request->endpoint);
-  bool const as_root = wireserver && socket_uid(event.attribution) == 0u;
+  bool const as_root = wireserver && flow_.bridge.empty() && socket_uid(event.attribution) == 0u;
   auto const reader = gateway_.history().reader_for(policy, event);
   ForwardOptions const options{event.request->endpoint, gateway_.idle_timeout(),
                                response_timeout(*event.request, gateway_.idle_timeout()),

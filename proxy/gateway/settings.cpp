@@ -53,6 +53,7 @@ void read_root(SettingsReader &self, yaml::Map &root, fs::path const &dmi) {
   self.read_control(root);
   self.read_upstream(root);
   self.read_firewall(root);
+  self.read_containers(root);
   self.read_rules(root);
   self.read_verdicts(root);
   self.read_ec2(root);

@@ -60,6 +60,7 @@ struct Settings {
   Backend backend = Backend::automatic;  // `firewall_backend`: which iptables; auto is what `iptables` runs
   AttributionChoice attribution = AttributionChoice::automatic;  // auto: BPF where it loads, else sock_diag
   std::uint32_t mark = 0x1d5, mark_mask = 0xffff;
+  std::vector<std::string> bridges;  // `containers.bridges`: whose namespaces' requests come here, too; empty: off
   std::vector<SinkSettings> sinks;
   std::optional<Endpoint> metrics;
   Limits limits;

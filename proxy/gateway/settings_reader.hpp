@@ -26,6 +26,9 @@ struct SettingsReader {
   void read_metrics(yaml::Map &root);
   void read_limits(yaml::Map &root);
 
+  // settings_containers.cpp
+  void read_containers(yaml::Map &root);
+
   // settings_policy.cpp
   void read_verdicts(yaml::Map &root);  // unattributed, classes
 

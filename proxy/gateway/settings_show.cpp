@@ -192,6 +192,14 @@ void show_firewall(YAML::Emitter &out, Settings const &settings) {
   out << EndMap;
 }
 
+void show_containers(YAML::Emitter &out, Configuration const &configuration) {
+  if (configuration.settings.bridges.empty()) return;
+  out << Key << "containers" << YAML::Value << YAML::Flow << BeginMap;
+  strings(out, "bridges", configuration.settings.bridges);
+  if (auto const limit = configuration.choices.hop_limit) number(out, "hop_limit", *limit);
+  out << EndMap;
+}
+
 void show_imdsv1(YAML::Emitter &out, PolicyChoices const &choices) {
   auto const &[block_from, except] = choices.imdsv1_exceptions;
   auto const word = word_for(kVerdicts, choices.imdsv1);
@@ -263,6 +271,7 @@ std::string show(Configuration const &configuration) {
   show_endpoints(out, configuration);
   show_listeners(out, settings);
   show_firewall(out, settings);
+  show_containers(out, configuration);
   show_policy(out, configuration);
   show_sinks(out, settings.sinks);
   if (settings.metrics) {

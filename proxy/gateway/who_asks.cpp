@@ -7,6 +7,8 @@
 namespace imdsgate {
 namespace {
 
+constexpr auto kBeyond = static_cast<uid_t>(-1);  // nobody's: chown(2) and setuid(2) take it for "as it is"
+
 std::optional<uid_t> peer_uid(int fd) {
   ucred credentials{};
   socklen_t size = sizeof credentials;
@@ -66,11 +68,32 @@ void WhoAsks::note_dial_times() {
 
 std::optional<uid_t> WhoAsks::client_uid(Flow &flow) {
   if (flow.transport == Transport::unix_socket) return peer_uid(flow.unix_fd);
+  if (!flow.bridge.empty()) {
+    look_up_beyond(flow);
+    return kBeyond;
+  }
   sockets_->look_up(flow);
   return flow.socket ? std::optional(flow.socket->uid) : std::nullopt;
 }
 
+// By what the kernel wrote down of the client's end, which sock_diag does not see.
+void WhoAsks::look_up_beyond(Flow &flow) {
+  auto const *bpf = tier_->bpf();
+  if (bpf == nullptr || !flow.syn) return;
+  flow.dialled_from = flow.client;
+  auto cookie = bpf->connections().find_beyond(flow.dialled_from, flow.original, *flow.syn);
+  if (auto const before = cookie ? std::nullopt : sockets_->before_translation(flow)) {
+    flow.dialled_from = *before;
+    cookie = bpf->connections().find_beyond(flow.dialled_from, flow.original, *flow.syn);
+  }
+  auto const entry = cookie ? bpf->connections().find(*cookie) : std::nullopt;
+  if (entry) flow.socket = SocketId{entry->inode, *cookie, entry->socket_uid, entry->cgroup};
+}
+
 bool WhoAsks::client_alive(Flow const &flow) {
+  if (!flow.bridge.empty()) {
+    return tier_->bpf() != nullptr && flow.socket && tier_->bpf()->connections().find(flow.socket->cookie);
+  }
   return flow.transport == Transport::unix_socket || sockets_->open_at_client(flow);
 }
 

@@ -38,7 +38,8 @@ class WhoAsks {
 
   // When the redirect is in place, which may be what loads conntrack: for whom the tier has no record of.
   void note_dial_times();
-  // Of the client's end, where the kernel names its socket; fills flow.socket and flow.dialled_from.
+  // Of the client's end, where the kernel names its socket; fills flow.socket and flow.dialled_from. Those of other network
+  // namespaces are one user, who is none of this one's.
   std::optional<uid_t> client_uid(Flow &flow);
   bool client_alive(Flow const &flow);
   boost::asio::awaitable<void> write_proven(Worker &worker);
@@ -47,6 +48,7 @@ class WhoAsks {
  private:
   WhoAsks(Settings const &settings, Parts parts);
   Result<void> open_prober();
+  void look_up_beyond(Flow &flow);
 
   Parts const parts_;
   ProvenFile const proven_file_;

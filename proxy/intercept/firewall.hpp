@@ -36,13 +36,14 @@ struct FirewallSpec {
   std::vector<Endpoint> endpoints;
   std::uint16_t listen_port = 880;
   std::vector<InterfaceAddress> interfaces;
+  std::vector<std::string> bridges;  // what comes in over them is led here, too: to their addresses in `interfaces`
   Exemption exemption;
   std::vector<Endpoint> dialled_as_root;  // of `endpoints`: a helper of uid 0 dials them, exempt there as the daemon is
-  bool redirect = true;                   // nat/OUTPUT
+  bool redirect = true;                   // nat/OUTPUT, and nat/PREROUTING for `bridges`
   // With `redirect`: the chain stands and sends nobody here. Connections redirected before keep their
   // translation, which they lose when the last rule of a nat table goes.
   bool draining = false;
-  bool fence = false;                      // filter/OUTPUT, enforce
+  bool fence = false;                      // filter/OUTPUT, and filter/FORWARD for `bridges`; enforce
   std::optional<FirewallBackend> backend;  // nullopt: the one that `iptables` runs
 };
 

@@ -8,6 +8,7 @@ namespace imdsgate {
 namespace {
 
 constexpr int kAttempts = 3;
+constexpr std::string_view kBaseChains[] = {"OUTPUT", "PREROUTING", "FORWARD"};  // those the rules are reached from
 
 std::vector<OwnTable> own_parts(SavedRules const &saved) {
   std::vector<OwnTable> parts;
@@ -45,22 +46,25 @@ Result<std::vector<OwnTable>> FirewallFamily::present() const {
 Result<void> FirewallFamily::remember_made(std::vector<OwnTable> &wanted, SavedRules const &saved) {
   for (auto &table : wanted) {
     OwnTable const present = own_part(saved.table(table.table), table.table);
-    auto &[made_table, made_chain] = made_[table.table];
-    made_table = made_table || present.has_chain(kMadeTable);
-    made_chain = made_chain || present.has_chain(kMadeChain);
+    auto &made = made_[table.table];
+    made.table = made.table || present.has_chain(kMadeTable);
+    for (auto const chain : kBaseChains) {
+      if (present.has_chain(made_chain_mark(chain))) made.chains.emplace(chain);
+    }
     if (table.empty()) continue;
-    if (present.empty() && xtables_.backend() == FirewallBackend::nft) {
+    if (xtables_.backend() == FirewallBackend::nft) {
       auto const there = read_nft_table(table.table, xtables_.ipv6());
       if (!there) return there.error();
-      if (!there->exists) {
-        made_table = true;
-      } else if (there->chain("OUTPUT") == nullptr) {
-        made_chain = true;
+      made.table = made.table || !there->exists;
+      for (auto const &reference : table.references) {
+        if (there->chain(reference.chain) == nullptr) made.chains.insert(reference.chain);
       }
     }
-    for (auto const &[made, chain] : {std::pair(made_table, kMadeTable), std::pair(made_chain, kMadeChain)}) {
-      if (made && !table.has_chain(chain)) table.chains.emplace_back(chain);
-    }
+    auto const mark = [&table](std::string chain) {
+      if (!table.has_chain(chain)) table.chains.push_back(std::move(chain));
+    };
+    if (made.table) mark(std::string(kMadeTable));
+    for (auto const &chain : made.chains) mark(made_chain_mark(chain));
   }
   return {};
 }
@@ -68,11 +72,11 @@ Result<void> FirewallFamily::remember_made(std::vector<OwnTable> &wanted, SavedR
 Result<void> FirewallFamily::tidy(std::vector<OwnTable> const &wanted) {
   if (xtables_.backend() != FirewallBackend::nft) return {};
   for (auto const &table : wanted) {
-    auto &[made_table, made_chain] = made_[table.table];
-    if (!table.empty() || (!made_table && !made_chain)) continue;
-    auto tidied = tidy_nft_table(table.table, xtables_.ipv6(), made_table, made_chain);
+    auto &made = made_[table.table];
+    if (!table.empty() || (!made.table && made.chains.empty())) continue;
+    auto tidied = tidy_nft_table(table.table, xtables_.ipv6(), made.table, made.chains);
     if (!tidied) return tidied;
-    made_table = made_chain = false;
+    made = {};
   }
   return {};
 }

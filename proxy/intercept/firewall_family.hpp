@@ -2,6 +2,7 @@
 #pragma once
 
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -30,7 +31,11 @@ class FirewallFamily {
   Result<void> put_back();
 
  private:
-  using Made = std::map<std::string, std::pair<bool, bool>>;  // table → we made (the table, its base chain)
+  struct MadeOf {
+    bool table = false;
+    std::set<std::string> chains;  // base chains
+  };
+  using Made = std::map<std::string, MadeOf>;  // by table: what the gateway made of it
   Result<SavedRules> save() const;
   Result<void> attempt(std::vector<OwnTable> const &wanted);
   Result<void> remember_made(std::vector<OwnTable> &wanted, SavedRules const &saved);

@@ -235,26 +235,35 @@ Result<void> delete_nft_chain(std::string const &table, std::string const &chain
 
 namespace {
 
-// One look and at most one deletion; Errc::refused when the ruleset changed in between.
-Result<void> tidy_once(std::string const &table, bool ipv6, bool made_table, bool made_chain) {
-  static std::string const kOutput = "OUTPUT";
+// One look and at most one deletion. True: nothing is left to do; Errc::refused when the ruleset changed in between.
+Result<bool> tidy_once(std::string const &table, bool ipv6, bool made_table, std::set<std::string> const &made_chains) {
   auto const contents = read_nft_table(table, ipv6);
   if (!contents) return contents.error();
-  auto const *output = contents->chain(kOutput);
-  bool const unused = output == nullptr || (output->rules == 0 && output->accepts);
-  if (!contents->exists || !unused) return {};
-  bool const only_ours = contents->others == 0 && contents->chains.size() == (output == nullptr ? 0U : 1U);
-  if (made_table && only_ours) return delete_nft_table(table, ipv6, contents->generation);
-  if (output == nullptr || (!made_table && !made_chain)) return {};
-  return delete_nft_chain(table, kOutput, ipv6, contents->generation);
+  auto const ours = [&](NftTable::Chain const &chain) {
+    return made_chains.contains(chain.name) && chain.rules == 0 && chain.accepts;
+  };
+  if (!contents->exists) return true;
+  Result<void> deleted = boost::system::in_place_value;
+  if (made_table && contents->others == 0 && std::ranges::all_of(contents->chains, ours)) {
+    deleted = delete_nft_table(table, ipv6, contents->generation);
+    if (!deleted) return deleted.error();
+    return true;
+  }
+  auto const chain = std::ranges::find_if(contents->chains, ours);
+  if (chain == contents->chains.end()) return true;
+  deleted = delete_nft_chain(table, chain->name, ipv6, contents->generation);
+  if (!deleted) return deleted.error();
+  return false;
 }
 
 }  // namespace
 
-Result<void> tidy_nft_table(std::string const &table, bool ipv6, bool made_table, bool made_chain) {
+Result<void> tidy_nft_table(std::string const &table, bool ipv6, bool made_table,
+                            std::set<std::string> const &made_chains) {
   for (int attempt = 1;; ++attempt) {
-    auto tidied = tidy_once(table, ipv6, made_table, made_chain);
-    if (tidied || tidied.error().code != Errc::refused || attempt == kAttempts) return tidied;
+    auto const tidied = tidy_once(table, ipv6, made_table, made_chains);
+    if (tidied && *tidied) return {};
+    if (!tidied && (tidied.error().code != Errc::refused || attempt == kAttempts)) return tidied.error();
   }
 }
 

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -38,8 +39,9 @@ Result<void> delete_nft_chain(std::string const &table, std::string const &chain
                               std::uint32_t generation);
 
 // Takes away what the gateway made and nobody else uses: the whole table when `made_table` and nothing is
-// left in it but an empty base chain OUTPUT, else that chain when `made_chain` and it is empty.
-Result<void> tidy_nft_table(std::string const &table, bool ipv6, bool made_table, bool made_chain);
+// left in it but empty base chains of `made_chains`, else those of them that are empty.
+Result<void> tidy_nft_table(std::string const &table, bool ipv6, bool made_table,
+                            std::set<std::string> const &made_chains);
 
 // The tables of all families ("inet filter") that hold anything and that iptables-nft-save did not print.
 Result<std::vector<std::string>> unlisted_nft_tables(SavedRules const &ip, SavedRules const &ip6);

@@ -7,6 +7,8 @@
 namespace imdsgate {
 namespace {
 
+constexpr std::string_view kMadePrefix = "IMDSGATE-MADE-";
+
 using Values = std::vector<std::pair<std::string_view, std::string>>;
 
 std::string hex(std::uint32_t value) {
@@ -65,13 +67,21 @@ std::vector<std::string> expand(std::string_view line, FirewallSpec const &spec,
   }
   if (!names(line, "@ADDRESS@")) return {base};
   auto const each = for_each_of(spec.endpoints, ipv6, base, "@ADDRESS@", "@PORT@");
-  if (!names(line, "@INTERFACE@")) return each;
+  if (!names(line, "@INTERFACE@") && !names(line, "@BRIDGE@")) return each;
   std::vector<std::string> lines;
   for (auto const &filled : each) {
+    if (names(line, "@BRIDGE@") && !names(line, "@BRIDGE_ADDRESS@")) {
+      for (auto const &bridge : spec.bridges) lines.push_back(fill(filled, {{"@BRIDGE@", bridge}}));
+      continue;
+    }
     for (auto const &[interface, address] : spec.interfaces) {
       if (address.is_v4() == ipv6) continue;
-      lines.push_back(
-          fill(filled, {{"@INTERFACE_ADDRESS@", address.to_string()}, {"@INTERFACE@", interface}}));
+      if (names(line, "@BRIDGE@") && std::ranges::find(spec.bridges, interface) == spec.bridges.end()) continue;
+      auto const text = address.to_string();
+      lines.push_back(fill(filled, {{"@INTERFACE_ADDRESS@", text},
+                                    {"@INTERFACE@", interface},
+                                    {"@BRIDGE_ADDRESS@", text},
+                                    {"@BRIDGE@", interface}}));
     }
   }
   return lines;
@@ -110,6 +120,10 @@ std::string reference_text(std::string const &verb, OwnTable::Reference const &r
 
 }  // namespace
 
+std::string made_chain_mark(std::string_view chain) { return std::string(kMadePrefix) + std::string(chain); }
+
+bool is_made_mark(std::string_view chain) { return chain.starts_with(kMadePrefix); }
+
 bool OwnTable::has_chain(std::string_view chain) const {
   return std::ranges::find(chains, chain) != chains.end();
 }
@@ -126,6 +140,9 @@ Result<void> check_spec(FirewallSpec const &spec) {
   }
   for (auto const &each : spec.interfaces) {
     if (!is_interface_name(each.interface)) return refuse("not an interface's name: " + each.interface);
+  }
+  for (auto const &bridge : spec.bridges) {
+    if (!is_interface_name(bridge)) return refuse("not an interface's name: " + bridge);
   }
   if (cgroup) {
     bool const printable = std::ranges::all_of(*cgroup, [](char c) { return c > ' ' && c < 0x7f; });
@@ -157,6 +174,7 @@ Result<std::vector<OwnTable>> render_ruleset(FirewallSpec const &spec, bool ipv6
     if (!wanted) continue;
     bool const sends_here = tables.back().table == "nat" && line.find("@ADDRESS@") != line.npos;
     if (spec.draining && sends_here) continue;
+    if (spec.bridges.empty() && names(line, "IMDSGATE-BRIDGE")) continue;
     for (auto const &filled : expand(line, spec, ipv6)) {
       if (auto added = add_line(tables.back(), filled); !added) return added.error();
     }
@@ -237,17 +255,16 @@ void compare_chain(std::string const &chain, OwnTable const &present, OwnTable c
   if (lines.size() == before && !same_order) lines.push_back(where + "the rules are in another order");
 }
 
+bool same_reference(OwnTable::Reference const &present, OwnTable::Reference const &asked) {
+  auto const words = split_words(present.rule), asked_words = split_words(asked.rule);
+  return present.chain == asked.chain && words && asked_words && canonical_rule(*words) == canonical_rule(*asked_words);
+}
+
 void compare_reference(OwnTable::Reference const &asked, OwnTable const &present, std::string const &where,
                        std::vector<std::string> &lines) {
-  auto const asked_words = split_words(asked.rule);
   std::size_t count = 0, position = 0;
   for (auto const &reference : present.references) {
-    auto const words = split_words(reference.rule);
-    if (reference.chain != asked.chain || !words || canonical_rule(*words) != canonical_rule(*asked_words)) {
-      lines.push_back(where + reference.chain + ": not ours: " + reference.rule);
-      continue;
-    }
-    if (count++ == 0) position = reference.position;
+    if (same_reference(reference, asked) && count++ == 0) position = reference.position;
   }
   std::string const jump = where + asked.chain + ": the jump (" + asked.rule + ") ";
   if (count == 0) lines.push_back(jump + "is missing");
@@ -265,7 +282,7 @@ std::vector<std::string> differences(OwnTable const &present, OwnTable const &wa
   std::set<std::string> chains(present.chains.begin(), present.chains.end());
   chains.insert(wanted.chains.begin(), wanted.chains.end());
   for (auto const &chain : chains) {
-    if (chain == kMadeTable || chain == kMadeChain) continue;
+    if (is_made_mark(chain)) continue;
     if (!present.has_chain(chain)) {
       lines.push_back(where + chain + ": the chain is missing");
     } else if (!wanted.has_chain(chain)) {
@@ -274,12 +291,14 @@ std::vector<std::string> differences(OwnTable const &present, OwnTable const &wa
       compare_chain(chain, present, wanted, lines);
     }
   }
-  for (auto const &asked : wanted.references) compare_reference(asked, present, where, lines);
-  if (wanted.references.empty()) {
-    for (auto const &reference : present.references) {
-      lines.push_back(where + reference.chain + ": should not be there: " + reference.rule);
-    }
+  for (auto const &reference : present.references) {
+    bool const is_asked = std::ranges::any_of(
+        wanted.references, [&](OwnTable::Reference const &asked) { return same_reference(reference, asked); });
+    if (is_asked) continue;
+    auto const *what = wanted.references.empty() ? ": should not be there: " : ": not ours: ";
+    lines.push_back(where + reference.chain + what + reference.rule);
   }
+  for (auto const &asked : wanted.references) compare_reference(asked, present, where, lines);
   return lines;
 }
 

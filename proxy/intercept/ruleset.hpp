@@ -31,7 +31,8 @@ struct OwnTable {
 // Chains that hold no rule and only say what the gateway made besides its own chains, so that removing can
 // take it away again. iptables-nft makes a table and its base chain when the first rule goes in.
 inline constexpr std::string_view kMadeTable = "IMDSGATE-MADE-TABLE";
-inline constexpr std::string_view kMadeChain = "IMDSGATE-MADE-CHAIN";
+std::string made_chain_mark(std::string_view chain);  // IMDSGATE-MADE-OUTPUT
+bool is_made_mark(std::string_view chain);
 
 // A mark that could not match, an interface or cgroup that cannot be written, an address that is not of its
 // family: refused, since a rule that means something else is worse than none.
@@ -42,6 +43,7 @@ Result<void> check_spec(FirewallSpec const &spec);
 // ours.
 //   @ADDRESS@ @PORT@               one line an endpoint of the family
 //   @INTERFACE@ @INTERFACE_ADDRESS@  and one line an interface address of the family
+//   @BRIDGE@ @BRIDGE_ADDRESS@      one line a bridge; with the second, one an interface address of a bridge
 //   @LISTEN@                       the listen port
 //   @EXEMPT@                       mark, uid and cgroup matches, those that are set
 //   @ROOT_ADDRESS@ @ROOT_PORT@     one line an endpoint of dialled_as_root of the family, unless @EXEMPT@ covers it

@@ -68,7 +68,8 @@ struct Decision {
   std::optional<std::string> grant;  // the allow entry that applied
   std::size_t requester = 0;         // which holder the event names: the one with the strictest finding
   int block_status = 403;            // 400 for an ambiguous target, 429 for too many requests
-  bool in_every_mode = false;        // it blocks in audit, too: the host's own firewall did before
+  bool in_every_mode = false;        // it blocks in audit, too: the host's own firewall did before, or it is
+                                     // another network namespace's and nobody's that can be named
   std::optional<TokenUse> token;     // nullopt: none came, or ec2.token_binding is off
 };
 
@@ -93,6 +94,7 @@ struct AccessRequest {
   std::chrono::system_clock::time_point now;
   std::string_view host_id = {};
   std::optional<std::uint32_t> socket_uid = {};  // who created the client's socket; nullopt: not known
+  bool crossed_namespace = false;  // it comes from another network namespace, over a guarded bridge
   // What this connection and this request completed, a rule's match through the requester itself first.
   std::span<SequenceMatchPtr const> sequences = {};
   MissingExecs missing_execs = MissingExecs::none;

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstdint>
 #include <optional>
+#include <string>
 
 #include "model/address.hpp"
 
@@ -37,6 +38,9 @@ struct Flow {
   std::optional<SocketId>
       socket;             // TCP: the client's end, as it was at accept; nullopt: not looked for, or not found
   Endpoint dialled_from;  // with `socket`: `client` before its port was translated
+  // TCP from another network namespace: the guarded bridge it came over (`containers`); empty: from this one.
+  std::string bridge;
+  std::optional<std::uint32_t> syn;  // with `bridge`: the sequence number of its SYN; nullopt: not kept
 };
 
 }  // namespace imdsgate

@@ -52,6 +52,8 @@ enum class Reason {
   token_unknown,
   unknown_host,
   unattributed,
+  container_not_granted,
+  hop_limit,
   exec_events_lost,
   exec_unread,
   quota_share,

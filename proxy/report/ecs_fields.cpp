@@ -123,6 +123,10 @@ void write_network(JsonWriter &json, Flow const &flow, bool http) {
   bool const tcp = flow.transport == Transport::tcp;
   if (tcp) write_endpoint(json, "source", flow.client);
   if (flow.original.port != 0) write_endpoint(json, "destination", flow.original);
+  if (!flow.bridge.empty()) {
+    json.key("observer").begin_object().key("ingress").begin_object().key("interface").begin_object();
+    json.member("name", flow.bridge).end_object().end_object().end_object();
+  }
   json.object("network", [&] {
     if (tcp) json.member("transport", "tcp").member("type", flow.original.address.is_v4() ? "ipv4" : "ipv6");
     if (http) json.member("protocol", "http");

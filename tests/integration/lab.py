@@ -44,9 +44,16 @@ class Lab:
     def down(self) -> None:
         self._script("down", self.name)
 
+    def bridge(self, name: str, number: int) -> None:
+        self._script("bridge", self.name, name, str(number))
+
+    def container(self, name: str, bridge: str, number: int, member: int, *address: str) -> None:
+        self._script("container", self.name, name, bridge, str(number), str(member), *address)
+
     def command(self, command: list, user: int | str | None = None, cgroup: str | None = None, cloud: bool = False,
-                outside: bool = False, unit: str | None = None) -> list[str]:
+                outside: bool = False, unit: str | None = None, container: str | None = None) -> list[str]:
         options = ["--cloud"] if cloud else ["--outside"] if outside else []
+        options += ["--in", container] if container else []
         options += ["--user", str(user)] if user is not None else []
         options += ["--cgroup", cgroup] if cgroup else []
         options += ["--unit", unit] if unit else []
@@ -59,9 +66,10 @@ class Lab:
             return str(argument)
         return shutil.copy(argument, self.programs)
 
-    def run(self, *command, user=None, cgroup=None, cloud=False, timeout=30, cwd="/", env={}, unit=None) -> subprocess.CompletedProcess:
-        """To its end, as `user`, in the host namespace (or the cloud's)."""
-        return subprocess.run(self.command(list(command), user, cgroup, cloud, unit=unit), stdin=subprocess.DEVNULL, capture_output=True,
+    def run(self, *command, user=None, cgroup=None, cloud=False, timeout=30, cwd="/", env={}, unit=None,
+            container=None) -> subprocess.CompletedProcess:
+        """To its end, as `user`, in the host namespace (or the cloud's, or a container's)."""
+        return subprocess.run(self.command(list(command), user, cgroup, cloud, unit=unit, container=container), stdin=subprocess.DEVNULL, capture_output=True,
                               text=True, errors="replace", timeout=timeout, cwd=cwd, env={**ENVIRONMENT, **env})
 
     def curl(self, *arguments: str, **options) -> tuple[int, str]:

@@ -81,6 +81,7 @@ TEST(Codec, QuestionsComeBackAsTheyWent) {
   Question const questions[] = {
       FindTcp{{Address::parse("10.0.0.1").value(), 4321}, {Address::parse("fd00:ec2::254").value(), 80}, 270},
       FindUnix{123456789012345, 42, 33, 44, 555, 270},
+      FindHolders{{1, 2, 3, 4}, 270},
       Walk{1000, 280, {1, 2, 3}},
       Describe{42, 777},
   };

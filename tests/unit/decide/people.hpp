@@ -131,6 +131,8 @@ inline std::vector<PolicyEntry> compiled_grants() {
       entry("by-args", R"(process.command_line : "*fetch*")"),
       entry("no-container", "container.id == null"),
       entry("container", R"(container.id == "c1")"),
+      entry("cgroup", R"(imdsgate.cgroup == "/system.slice/some.service")"),
+      entry("any-cgroup", R"(imdsgate.cgroup : "/*" or container.id : "*")"),
       entry("agent-shared", is_agent, methods, paths),
   };
   entries[1].expires = std::chrono::system_clock::time_point(std::chrono::seconds(1'700'000'000));
@@ -195,6 +197,7 @@ inline void apply_word(PolicyChoices &choices, std::string const &word) {
     auto const comma = word.find(',');
     return choices.token_binding.share.push_back({word.substr(6, comma - 6), word.substr(comma + 1)});
   }
+  if (word == "hop-limit=1") return void(choices.hop_limit = 1);
   if (word == "scope=process") return void(choices.token_binding.scope = TokenScope::process);
   auto const equals = word.find('=');
   ASSERT_NE(equals, std::string::npos) << word;
@@ -249,13 +252,15 @@ struct Case {
   std::optional<TokenMinters> token;
   bool tokens_forgotten = false;
   bool over_share = false, over_rate = false;
+  bool crossed_namespace = false;
   std::optional<std::uint32_t> socket_uid;
 
   // version: also v2:who for a token that was given to him, v2:unknown for one of which that is not known,
   // v2:forgotten when it may have been
-  // who: names joined by +, or nobody, or doubted (named, but not for sure)
-  Case(std::string const &who, std::string const &method, std::string const &target,
-       std::string const &version) {
+  // who: names joined by +, or nobody, or doubted (named, but not for sure); beyond:who from another network namespace
+  Case(std::string who, std::string const &method, std::string const &target, std::string const &version) {
+    crossed_namespace = who.starts_with("beyond:");
+    if (crossed_namespace) who.erase(0, 7);
     std::vector<Field> fields = {{"Host", "169.254.169.254"}};
     denied_token = version == "v1-denied";
     if (!version.starts_with("v1")) fields.push_back({"X-aws-ec2-metadata-token", "AQ=="});
@@ -286,6 +291,7 @@ struct Case {
     access.over_share = over_share;
     access.over_rate = over_rate;
     access.socket_uid = socket_uid;
+    access.crossed_namespace = crossed_namespace;
     access.tokens_forgotten = tokens_forgotten;
     if (token) access.tokens = std::span(&*token, 1);
     return decide(policy, access);

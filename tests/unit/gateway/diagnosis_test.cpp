@@ -69,6 +69,11 @@ INSTANTIATE_TEST_SUITE_P(Table, OneThingWrong, ::testing::Values(
     Row{"not_root", [](HostObservations &seen) { seen.by_root = false; seen.rehearsal = kUnseen; }, {"warning privilege", "warning kernel"}},
     Row{"no_daemon", [](HostObservations &seen) { seen.daemon = Error{Errc::not_found, "no daemon answers"}; }, {"problem daemon"}},
     Row{"may_not_ask", [](HostObservations &seen) { seen.daemon = Error{Errc::refused, "uid 5 may not"}; seen.bpf = kUnseen; }, {"warning daemon"}},
+    Row{"bridges", [](HostObservations &seen) { seen.bridges = std::vector<NamedInterface>{{"a", true, true, false}, {"b"}, {"c", true, false, false}, {"d", true, true, true}}; },
+        {"warning containers", "problem containers", "problem containers"}},
+    Row{"bridge_without_bpf", [](HostObservations &seen) {
+          seen.bridges = std::vector<NamedInterface>{{"a", true, true, false}}; seen.daemon->attribution = "sock_diag"; seen.daemon->why_not_bpf = "no BTF";
+        }, {"warning attribution", "problem containers"}},
     Row{"redirect_out", [](HostObservations &seen) { seen.daemon->redirect = false; }, {"problem daemon"}},
     Row{"dropped", [](HostObservations &seen) { seen.daemon->events_dropped = 3; }, {"warning events"}},
     Row{"capability", [](HostObservations &seen) { seen.daemon = Error{Errc::not_found, "none"}; seen.missing_capabilities = {"CAP_NET_ADMIN is missing"}; },

@@ -190,10 +190,21 @@ TEST_F(SettingsTest, ReadTokenBinding) {
               Contains(HasSubstr("1:14: warning: ec2.scope: has no effect")));
 }
 
+TEST_F(SettingsTest, ReadContainers) {
+  auto const off = load("");
+  EXPECT_TRUE(off.settings.bridges.empty());
+  EXPECT_TRUE(off.policies.enforce->token_crosses);
+  auto const on = load("containers: {bridges: [docker0], hop_limit: 1}\n");
+  EXPECT_EQ(on.settings.bridges, std::vector<std::string>{"docker0"});
+  EXPECT_FALSE(on.policies.enforce->token_crosses);
+  EXPECT_TRUE(load("containers: {bridges: [docker0], hop_limit: 2}\n").policies.enforce->token_crosses);
+  EXPECT_THAT(show(on), HasSubstr("containers: {bridges: [\"docker0\"], hop_limit: 1}\n"));
+}
+
 TEST_F(SettingsTest, AreShownSoThatTheyCanBeReadAgain) {
   write("rules/a.yaml", kRule);
   for (auto const *text :
-       {"", kEverything, kImdsv1, kBinding, "rules: []\nsinks: []\n", "control: {socket: \"a: b # c\"}"}) {
+       {"", kEverything, kImdsv1, kBinding, "containers: {bridges: [docker0, br-1.2], hop_limit: 1}\n", "rules: []\nsinks: []\n", "control: {socket: \"a: b # c\"}"}) {
     auto const first = load(text);
     ASSERT_TRUE(first.ok()) << text;
     auto const shown = show(first);

@@ -99,12 +99,43 @@ TEST_P(EachBackend, AppliesThreeTimesWithoutADuplicate) {
   });
 }
 
+FirewallSpec with_bridge(FirewallSpec spec) {
+  spec.bridges = {"br0"};
+  spec.interfaces = {{"br0", *Address::parse("10.7.0.1")}, {"br0", *Address::parse("fd07::1")}};
+  return spec;
+}
+
+TEST_P(EachBackend, GuardsABridgeWhileItIsNamed) {
+  IN_NETWORK_NAMESPACE([&] {
+    if (GetParam() == FirewallBackend::legacy) load_legacy_tables();
+    auto const before = snapshot();
+    auto const plain = spec_for(GetParam(), true), bridged = with_bridge(plain);
+    for (int i = 0; i < 2; ++i) apply(bridged);
+    expect_as_specified(bridged);
+    for (bool const ipv6 : {false, true}) {
+      EXPECT_THAT(tables(GetParam(), ipv6), HasSubstr("-A PREROUTING -p tcp -j IMDSGATE-BRIDGES\n"));
+      EXPECT_THAT(tables(GetParam(), ipv6), HasSubstr("-A FORWARD -p tcp -j IMDSGATE-BRIDGE-FENCE\n"));
+      run({command(ipv6), "-t", "nat", "-F", "PREROUTING"});
+    }
+    auto const status = firewall_status(bridged);
+    ASSERT_TRUE(status);
+    for (auto const &family : status->families) EXPECT_EQ(family.differences.size(), 1U) << family.ipv6;
+    apply(bridged);
+    expect_as_specified(bridged);
+    apply(plain);
+    expect_as_specified(plain);
+    EXPECT_THAT(tables(GetParam(), false), ::testing::Not(HasSubstr("BRIDGE")));
+    take_out();
+    EXPECT_EQ(snapshot(), before);
+  });
+}
+
 TEST_P(EachBackend, LeavesTheTablesAsTheyWere) {
   IN_NETWORK_NAMESPACE([&] {
     // Legacy tables, once loaded, stay: they are loaded before the first look.
     if (GetParam() == FirewallBackend::legacy) load_legacy_tables();
     auto const before = snapshot();
-    apply(spec_for(GetParam(), true));
+    apply(with_bridge(spec_for(GetParam(), true)));
     EXPECT_NE(snapshot(), before);
     take_out();
     EXPECT_EQ(snapshot(), before);

@@ -97,6 +97,35 @@ COMMIT
 )");
 }
 
+// Only what comes in over the bridge, to that bridge's own address; the fence holds where it has none.
+TEST(Ruleset, LeadsHereWhatComesInOverABridge) {
+  auto bridged = spec();
+  bridged.bridges = {"docker0", "br-x"};
+  bridged.endpoints = {{*Address::parse("169.254.169.254"), 80}, {*Address::parse("fd00:ec2::254"), 80}};
+  bridged.interfaces = {{"eth0", *Address::parse("10.0.0.5")}, {"docker0", *Address::parse("172.17.0.1")}};
+  auto const v4 = text_of(render(bridged, false));
+  EXPECT_THAT(v4, HasSubstr(
+      "-A IMDSGATE-BRIDGES -d 169.254.169.254 -i docker0 -p tcp -m tcp --dport 80 --tcp-flags FIN,SYN,RST,ACK SYN -j DNAT "
+      "--to-destination 172.17.0.1:880\n"
+      "-I OUTPUT 1 -p tcp -j IMDSGATE\n"
+      "-I PREROUTING 1 -p tcp -j IMDSGATE-BRIDGES\n"));
+  EXPECT_THAT(v4, HasSubstr(
+      "-A IMDSGATE-BRIDGE-FENCE -d 169.254.169.254 -i docker0 -p tcp -m tcp --dport 80 -j REJECT --reject-with tcp-reset\n"
+      "-A IMDSGATE-BRIDGE-FENCE -d 169.254.169.254 -i br-x -p tcp -m tcp --dport 80 -j REJECT --reject-with tcp-reset\n"
+      "-I OUTPUT 1 -p tcp -j IMDSGATE-FENCE\n"
+      "-I FORWARD 1 -p tcp -j IMDSGATE-BRIDGE-FENCE\n"));
+  EXPECT_THAT(v4, Not(HasSubstr("-i eth0")));
+  auto const v6 = text_of(render(bridged, true));
+  EXPECT_THAT(v6, Not(HasSubstr("IMDSGATE-BRIDGES -d")));
+  EXPECT_THAT(v6, HasSubstr("IMDSGATE-BRIDGE-FENCE -d fd00:ec2::254 -i docker0"));
+  bridged.interfaces = {{"docker0", *Address::parse("fd01::1")}};
+  EXPECT_THAT(text_of(render(bridged, true)), HasSubstr("-j DNAT --to-destination [fd01::1]:880"));
+  bridged.draining = true;
+  EXPECT_THAT(text_of(render(bridged, true)), Not(HasSubstr("DNAT")));
+  bridged.bridges = {"a+"};
+  EXPECT_FALSE(render_ruleset(bridged, false, *embedded("iptables/ipv4.rules")));
+}
+
 TEST(Ruleset, WantsNothingOfAFamilyWithoutEndpoints) {
   auto v6 = spec();
   v6.endpoints = {{*Address::parse("fd00:ec2::254"), 80}};

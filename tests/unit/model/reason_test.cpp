@@ -25,7 +25,7 @@ TEST(Reasons, HaveTheseNamesForEver) {
           "attribution_busy", "prober_unavailable", "unreadable", "holder_uncertain", "holder_changed",
           "peer_changed", "second_holder", "process_gone", "other_namespace", "policy_deny", "class_default",
           "unknown_path", "imdsv1", "imdsv1_after_denied_token", "token_foreign", "token_unknown",
-          "unknown_host", "unattributed", "exec_events_lost", "exec_unread", "quota_share", "not_redirected",
+          "unknown_host", "unattributed", "container_not_granted", "hop_limit", "exec_events_lost", "exec_unread", "quota_share", "not_redirected",
           "not_local", "self_loop", "not_guarded", "older_connection", "limit_connections", "limit_connections_per_uid",
           "limit_requests_per_second", "limit_header_bytes", "limit_body_bytes", "header_timeout",
           "body_timeout", "draining", "upstream_refused", "upstream_unreachable", "upstream_connect_timeout",
