@@ -36,7 +36,7 @@ using Clock = std::chrono::steady_clock;
 struct Options {
   int rounds = 20;
   int programs = 400;  // a round and a loop
-  int warm_up = 50;    // a round, before it is timed
+  int warm_up = 300;   // a round, before it is timed: the tracker has just been forked
   int loops = 1;       // that start programs at the same time
   int barriers = 500;
   std::string program = "/bin/true";
@@ -56,8 +56,7 @@ void start_and_await(std::string const &program) {
   if (::waitpid(pid, nullptr, 0) != pid) die("waitpid");
 }
 
-// Programs a second, of all loops together, once everything has been run before: a fork(2) makes the pages of
-// both processes be copied when they are first written, and the gateway has just been started by one.
+// Programs a second, of all loops together.
 double rate(Options const &options) {
   for (int n = 0; n < options.warm_up; ++n) start_and_await(options.program);
   auto const started = Clock::now();
@@ -78,6 +77,13 @@ double rate(Options const &options) {
 struct Totals {
   std::uint64_t execs = 0, unknown = 0, losses = 0;
   double tracker_seconds = 0, gateway_seconds = 0;
+  void operator+=(Totals const &other) {
+    execs += other.execs;
+    unknown += other.unknown;
+    losses += other.losses;
+    tracker_seconds += other.tracker_seconds;
+    gateway_seconds += other.gateway_seconds;
+  }
 };
 
 double cpu_seconds(pid_t pid) {
@@ -87,13 +93,22 @@ double cpu_seconds(pid_t pid) {
   return nanoseconds / 1e9;
 }
 
-// As much of the gateway as exec events need.
+// As much of the gateway as exec events need. Opened and closed many times, so that what is measured is a daemon that has
+// been running for a while: its pages are there.
 class Gateway {
  public:
-  explicit Gateway(Options const &options) : pool_(loop_.get_executor(), {.warm = 1, .start = fork_prober}) {
-    auto queue = options.connector ? open_proc_connector() : load_exec_programs();
-    if (!queue) die(queue.error().detail);
+  explicit Gateway(Options const &options)
+      : options_(options), pool_(loop_.get_executor(), {.warm = 1, .start = fork_prober}) {
     if (auto started = pool_.start_prober(); !started) die(started.error().detail);
+  }
+  ~Gateway() {
+    close();
+    pool_.close();
+    loop_.poll();
+  }
+  void open() {
+    auto queue = options_.connector ? open_proc_connector() : load_exec_programs();
+    if (!queue) die(queue.error().detail);
     ExecEventsOptions events_options;
     events_options.request = [this](std::span<int const> fds, std::function<void(NewWorker)> made) {
       return pool_.request_tracker(fds, std::move(made));
@@ -105,10 +120,10 @@ class Gateway {
     while (!events_->ready()) loop_.run_one();
     at_start_ = {0, 0, 0, cpu_seconds(events_->tracker_pid()), cpu_seconds(::getpid())};
   }
-  ~Gateway() {
+  void close() {
+    if (!events_) return;
     events_->close();
-    pool_.close();
-    loop_.poll();
+    events_.reset();
   }
   void run_until_readable(int fd) {
     boost::asio::posix::stream_descriptor stop(loop_, fd);
@@ -138,10 +153,71 @@ class Gateway {
   ExecEventsCounters const &counters() const { return events_->counters(); }
 
  private:
+  Options options_;
   boost::asio::io_context loop_;
   WorkerPool pool_;
   std::unique_ptr<ExecEvents> events_;
   Totals at_start_;
+};
+
+// A gateway in a process of its own, which is there all the time; its exec events are, between open() and close().
+class GatewayProcess {
+ public:
+  explicit GatewayProcess(Options const &options) {
+    int commands[2], answers[2];
+    if (::pipe(commands) != 0 || ::pipe(answers) != 0) die("pipe");
+    auto const pid = ::fork();
+    if (pid == 0) {
+      ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+      ::close(commands[1]);
+      serve(options, commands[0], answers[1]);
+      ::_exit(0);
+    }
+    ::close(commands[0]);
+    ::close(answers[1]);
+    commands_ = commands[1];
+    answers_ = answers[0];
+    pid_ = pid;
+  }
+  ~GatewayProcess() {
+    ::close(commands_);
+    ::close(answers_);
+    ::waitpid(pid_, nullptr, 0);
+  }
+  GatewayProcess(GatewayProcess const &) = delete;
+  GatewayProcess &operator=(GatewayProcess const &) = delete;
+
+  void open() { (void)command(); }
+  Totals close() { return command(); }
+
+ private:
+  static bool await_byte(int commands) {
+    pollfd polled{commands, POLLIN, 0};
+    char byte = 0;
+    return ::poll(&polled, 1, -1) == 1 && ::read(commands, &byte, 1) == 1;
+  }
+  // Each byte opens or closes, in turns.
+  static void serve(Options const &options, int commands, int answers) {
+    Gateway gateway(options);
+    for (bool opened = false; await_byte(commands); opened = !opened) {
+      Totals got;
+      if (opened) {
+        got = gateway.totals();
+        gateway.close();
+      } else {
+        gateway.open();
+      }
+      if (::write(answers, &got, sizeof got) != sizeof got) return;
+      if (!opened) gateway.run_until_readable(commands);
+    }
+  }
+  Totals command() {
+    Totals got;
+    if (::write(commands_, "c", 1) != 1 || ::read(answers_, &got, sizeof got) != sizeof got) die("the gateway ended");
+    return got;
+  }
+  int commands_ = -1, answers_ = -1;
+  pid_t pid_ = 0;
 };
 
 // Of this process and the children it has awaited.
@@ -162,41 +238,6 @@ double median(std::vector<double> values) {
   return values[values.size() / 2];
 }
 
-// The rate while a gateway runs in a process of its own.
-double rate_with_tracker(Options const &options, Totals &totals, double &spent) {
-  int ready[2], stop[2];
-  if (::pipe(ready) != 0 || ::pipe(stop) != 0) die("pipe");
-  auto const pid = ::fork();
-  if (pid == 0) {
-    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-    {
-      Gateway gateway(options);
-      if (::write(ready[1], "r", 1) != 1) ::_exit(1);
-      gateway.run_until_readable(stop[0]);
-      auto const got = gateway.totals();
-      if (::write(ready[1], &got, sizeof got) != sizeof got) ::_exit(1);
-    }
-    ::_exit(0);
-  }
-  ::close(ready[1]);
-  char byte = 0;
-  if (::read(ready[0], &byte, 1) != 1) die("no exec events");
-  auto const before = own_cpu_seconds();
-  auto const result = rate(options);
-  spent = own_cpu_seconds() - before;
-  Totals got;
-  if (::write(stop[1], "s", 1) != 1 || ::read(ready[0], &got, sizeof got) != sizeof got)
-    die("the gateway ended");
-  ::waitpid(pid, nullptr, 0);
-  for (int const fd : {ready[0], stop[0], stop[1]}) ::close(fd);
-  totals.execs += got.execs;
-  totals.unknown += got.unknown;
-  totals.losses += got.losses;
-  totals.tracker_seconds += got.tracker_seconds;
-  totals.gateway_seconds += got.gateway_seconds;
-  return result;
-}
-
 // Other work on the machine only slows: what the best quarter of the rounds agrees on is the least disturbed.
 double median_of_best(std::vector<double> rates) {
   std::sort(rates.begin(), rates.end());
@@ -209,22 +250,23 @@ void print(char const *what, std::vector<double> const &rates) {
 }
 
 void measure_rates(Options const &options) {
+  GatewayProcess gateway(options);
   std::vector<double> without, with, ratios, micros_without, micros_with;
   Totals totals;
   (void)rate(options);  // warms the caches
   auto const programs = static_cast<double>(options.programs * options.loops + options.warm_up);
-  auto const alone = [&] {
+  auto const measure = [&](std::vector<double> &rates, std::vector<double> &micros) {
     auto const before = own_cpu_seconds();
-    without.push_back(rate(options));
-    micros_without.push_back((own_cpu_seconds() - before) / programs * 1e6);
+    rates.push_back(rate(options));
+    micros.push_back((own_cpu_seconds() - before) / programs * 1e6);
   };
   for (int round = 0; round < options.rounds; ++round) {
     // Whoever is first alternates, so that a drift of the machine falls on both.
-    if (round % 2 == 0) alone();
-    double spent = 0;
-    with.push_back(rate_with_tracker(options, totals, spent));
-    micros_with.push_back(spent / programs * 1e6);
-    if (round % 2 == 1) alone();
+    if (round % 2 == 0) measure(without, micros_without);
+    gateway.open();
+    measure(with, micros_with);
+    totals += gateway.close();
+    if (round % 2 == 1) measure(without, micros_without);
     ratios.push_back(with.back() / without.back());
   }
   print("without", without);
@@ -267,6 +309,7 @@ void print_barriers(char const *what, Options const &options, Gateway &gateway, 
 
 void measure_barriers(Options const &options) {
   Gateway gateway(options);
+  gateway.open();
   print_barriers("at rest", options, gateway, false);
   print_barriers("after a program's end", options, gateway, true);
 }
