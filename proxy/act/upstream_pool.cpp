@@ -41,10 +41,10 @@ UpstreamPool::UpstreamPool(asio::any_io_executor executor, UpstreamOptions optio
 
 UpstreamPool::Upstream::Upstream(UpstreamPool &pool, StreamSocket socket, Endpoint local, Endpoint remote_end)
     : Connection(std::move(socket)), remote(remote_end), pool_(pool), local_(local) {
-  pool_.locals_.insert(local_);
+  pool_.ends_.insert({local_, remote});
 }
 
-UpstreamPool::Upstream::~Upstream() { pool_.locals_.erase(pool_.locals_.find(local_)); }
+UpstreamPool::Upstream::~Upstream() { pool_.ends_.erase(pool_.ends_.find({local_, remote})); }
 
 UpstreamPool::Lease UpstreamPool::take_idle(Endpoint const &remote) {
   drop_stale();

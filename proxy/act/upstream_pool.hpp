@@ -43,7 +43,7 @@ class UpstreamPool {
 
   void dial_as_root(DialAsRoot dial) { dial_as_root_ = std::move(dial); }
 
-  // A connection whose local address is known to owns() for as long as it lives.
+  // A connection whose ends are known to owns() for as long as it lives.
   class Upstream : public Connection {
    public:
     Upstream(UpstreamPool &pool, StreamSocket socket, Endpoint local, Endpoint remote);
@@ -63,9 +63,9 @@ class UpstreamPool {
   void give_back(Lease lease);              // after a complete exchange only
 
   // Is this one of our own connections, come back to our own listener?
-  bool owns(Endpoint const &local) const { return locals_.contains(local); }
+  bool owns(Endpoint const &local, Endpoint const &remote) const { return ends_.contains({local, remote}); }
   void set_options(UpstreamOptions options) { options_ = options; }
-  std::size_t open() const { return locals_.size(); }
+  std::size_t open() const { return ends_.size(); }
   void close_idle() { idle_.clear(); }
 
  private:
@@ -75,7 +75,7 @@ class UpstreamPool {
   boost::asio::any_io_executor executor_;
   UpstreamOptions options_;
   DialAsRoot dial_as_root_;
-  std::multiset<Endpoint> locals_;
+  std::multiset<std::pair<Endpoint, Endpoint>> ends_;  // local and remote
   std::map<Endpoint, std::deque<Lease>> idle_;
 };
 

@@ -99,14 +99,16 @@ std::optional<Reason> Gateway::refusal_at_accept(Flow &flow, int fd) {
     flow.original = snapshot().policy->endpoints.front();
     return std::nullopt;
   }
-  if (pool_.owns(flow.client)) return Reason::self_loop;
+  auto const original = original_destination(fd);
+  // An upstream connection that the redirect sent back: with both its ends, because anybody may dial another guarded
+  // address from the same port.
+  if (original && pool_.owns(flow.client, *original)) return Reason::self_loop;
   if (!flow.client.address.is_loopback() && !local_addresses_.contains(flow.client.address)) {
     auto const bridge = std::ranges::find(bridges_, flow.local.address, &InterfaceAddress::address);
     if (bridge == bridges_.end()) return Reason::not_local;
     flow.bridge = bridge->interface;
     flow.syn = saved_syn_sequence(fd);
   }
-  auto const original = original_destination(fd);
   if (!original || *original == flow.local) return Reason::not_redirected;
   if (!guarded(*original)) return Reason::not_guarded;
   flow.original = *original;

@@ -65,7 +65,7 @@ asio::awaitable<void> OlderConnections::pass() {
   auto const name_until = std::chrono::steady_clock::now() + kNameWithin;
   for (auto const &socket : *list) {
     // Whoever is in the list and not the pool's now is a stranger, or gone.
-    if (parts_.gateway.pool().owns(socket.client) || told_of(socket)) continue;
+    if (parts_.gateway.pool().owns(socket.client, socket.original) || told_of(socket)) continue;
     bool const in_time = std::chrono::steady_clock::now() < name_until;
     bool const was_there = co_await deal_with(socket, in_time, tally);
     if (was_there) told_.insert(socket.id.cookie);

@@ -116,7 +116,7 @@ asio::awaitable<Session::Next> Session::serve_one() {
     co_return co_await refuse(parser, Reason::data_after_http10);
   }
   // Dialled by uid 0's helper, it was not known for our own when it was accepted.
-  if (gateway_.pool().owns(flow_.client)) {
+  if (gateway_.pool().owns(flow_.client, flow_.original)) {
     gateway_.parts().on_self_loop(flow_);
     co_return co_await refuse(parser, Reason::self_loop);
   }

@@ -138,19 +138,20 @@ TEST_F(UpstreamPoolTest, ARequestWithABodyIsNotRepeated) {
   EXPECT_FALSE(upstream.somebody_waits());
 }
 
-TEST_F(UpstreamPoolTest, OwnsItsPortsWhileTheyAreOpen) {
+TEST_F(UpstreamPoolTest, OwnsItsPortsTowardsThatEndpointWhileTheyAreOpen) {
   Endpoint ours;
   Upstream upstream([&](Upstream &self) {
     auto peer = self.accept();
     ours = self.last_client();
     peer.read_header();
-    std::promise<bool> owned;
-    boost::asio::post(loop_, [&] { owned.set_value(pool_.owns(ours)); });
-    EXPECT_TRUE(owned.get_future().get());
+    auto const other = Endpoint{self.endpoint().address, static_cast<std::uint16_t>(self.endpoint().port ^ 1)};
+    std::promise<std::pair<bool, bool>> owned;
+    boost::asio::post(loop_, [&] { owned.set_value({pool_.owns(ours, self.endpoint()), pool_.owns(ours, other)}); });
+    EXPECT_EQ(owned.get_future().get(), std::pair(true, false)) << "anybody may dial another from that port";
     peer.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
   });
   EXPECT_FALSE(ask(options_to(upstream), kGet).failure);
-  EXPECT_FALSE(pool_.owns(ours));
+  EXPECT_FALSE(pool_.owns(ours, upstream.endpoint()));
 }
 
 // The local port of the connection to `remote` that is being made: SYN_SENT in /proc/net/tcp.
@@ -181,7 +182,7 @@ TEST_F(UpstreamPoolTest, OwnsAPortBeforeItIsConnectedAndGivesUpInTime) {
   boost::asio::post(loop_, [&] {
     boost::asio::post(loop_, [&] {
       auto const local = being_connected(full.endpoint());
-      owned = local && pool_.owns(*local);
+      owned = local && pool_.owns(*local, full.endpoint());
     });
   });
   std::optional<Reason> failure;
