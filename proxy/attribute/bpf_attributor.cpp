@@ -1,8 +1,10 @@
 #include "attribute/bpf_attributor.hpp"
 
-#include <unistd.h>
-
 #include <algorithm>
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
 
 namespace imdsgate {
 namespace {
@@ -13,6 +15,7 @@ using Clock = std::chrono::steady_clock;
 // The kernel counts a send after the bytes are on their way, so they can be here first: by about what a
 // return from the network stack takes, unless the sender was interrupted just there.
 constexpr auto kSendReturns = std::chrono::microseconds(20);
+constexpr auto kFirstPause = std::chrono::milliseconds(1);
 
 bool clean(bpf_connection const &connection) {
   return connection.flags == 0 && connection.sole != 0 && connection.connector.unusual == 0;
@@ -21,16 +24,6 @@ bool clean(bpf_connection const &connection) {
 bool still_same_image(bpf_task const &before, bpf_task const &now) {
   return before.exec_id == now.exec_id &&
          (before.mm == now.mm || now.mm == 0);  // as still_same_task() has it
-}
-
-// Is what /proc said about the process that the kernel saw?
-bool fits(bpf_task const &task, Process const &process, std::uint64_t nanoseconds_a_tick) {
-  return static_cast<std::uint32_t>(process.id.tgid) == task.tgid &&
-         process.id.start_ticks == task.start_boottime / nanoseconds_a_tick &&
-         process.real_uid == task.real_uid && process.effective_uid == task.effective_uid &&
-         process.saved_uid == task.saved_uid && process.real_gid == task.real_gid &&
-         process.effective_gid == task.effective_gid &&
-         (process.tracer_pid != 0) == ((task.unusual & BPF_TASK_TRACED) != 0);
 }
 
 bool holds(Attribution const &found, std::uint32_t tgid) {
@@ -63,21 +56,32 @@ BpfAttributor::BpfAttributor(ProberClient &prober, std::unique_ptr<BpfConnection
       connections_(std::move(connections)),
       options_(options),
       lineages_(options.cached, options.describe_again),
-      nanoseconds_a_tick_(1'000'000'000u / static_cast<std::uint64_t>(::sysconf(_SC_CLK_TCK))) {}
+      gone_(prober, *connections_, {options.describe_within, options.cached, options.describe_again}) {}
 
-// A cookie is a socket's, and a socket can be connected anew: the entry has to be of this connection.
+bool BpfAttributor::recognise(Flow &flow, int accepted) const {
+  flow.recorded = connections_->client_of(accepted);
+  auto const entry = entry_of(flow);
+  if (!entry) {
+    flow.recorded.reset();
+    return false;
+  }
+  flow.socket = SocketId{entry->socket_inode, flow.recorded->cookie, entry->socket_uid, entry->cgroup};
+  flow.dialled_from = {flow.client.address, static_cast<std::uint16_t>(entry->local_port)};
+  return true;
+}
+
+bool BpfAttributor::open_at_client(Flow const &flow) const {
+  auto const entry = entry_of(flow);
+  return entry && entry->closed_ns == 0;
+}
+
 std::optional<bpf_connection> BpfAttributor::entry_of(Flow const &flow) const {
-  if (flow.transport != Transport::tcp || !flow.socket) return std::nullopt;
-  auto entry = connections_->find(flow.socket->cookie);
-  if (!entry) return std::nullopt;
+  if (!flow.recorded) return std::nullopt;
+  auto entry = connections_->find(*flow.recorded);
   auto const &address = flow.original.address.bytes();
-  auto const accepted = std::chrono::nanoseconds(flow.accepted_steady.time_since_epoch()).count();
-  bool const this_one = std::equal(address.begin(), address.end(), entry->remote_address) &&
-                        entry->remote_port == flow.original.port &&
-                        entry->local_port == flow.dialled_from.port &&
-                        (flow.bridge.empty() || flow.syn == entry->syn) &&
-                        entry->connected_ns <= static_cast<std::uint64_t>(accepted);
-  return this_one ? entry : std::nullopt;
+  bool const as_dialled = entry && std::equal(address.begin(), address.end(), entry->remote_address) &&
+                          entry->remote_port == flow.original.port;
+  return as_dialled ? entry : std::nullopt;
 }
 
 // The entry once it counts everything that was received.
@@ -100,38 +104,86 @@ bool BpfAttributor::still(Flow const &flow, bpf_connection const &before) const 
 }
 
 asio::awaitable<AttributionResult> BpfAttributor::attribute(Flow flow, std::uint64_t received) {
+  auto named = co_await by_kernel(flow, received);
+  if (named) co_return *std::move(named);
+  // Its sender was interrupted just when the send was to be counted.
+  bool late = uncounted(flow, received);
+  if (late) late = co_await counted(flow, received, options_.counted_soon);
+  if (late) named = co_await by_kernel(flow, received);
+  if (named) co_return *std::move(named);
+  auto found = co_await ask_prober(flow, received);
+  if (found) co_return found;
+  // Of whoever cannot be found any more, the kernel's record may be complete by now.
+  late = co_await counted(flow, received, options_.counted_within);
+  if (late) named = co_await by_kernel(flow, received);
+  if (named) co_return *std::move(named);
+  co_return found;
+}
+
+bool BpfAttributor::uncounted(Flow const &flow, std::uint64_t received) const {
+  auto const entry = received != 0 ? entry_of(flow) : std::nullopt;
+  return entry && entry->sent < received && entry->flags == 0 && entry->connector.unusual == 0;
+}
+
+// Waits until everything received was counted: by one who may be named?
+asio::awaitable<bool> BpfAttributor::counted(Flow flow, std::uint64_t received, std::chrono::milliseconds within) {
+  asio::steady_timer timer(co_await asio::this_coro::executor);
+  auto const until = Clock::now() + within;
+  for (auto pause = kFirstPause; received != 0; pause *= 2) {
+    auto const entry = entry_of(flow);
+    if (!entry || entry->flags != 0) co_return false;
+    if (entry->sent >= received) co_return clean(*entry);
+    if (Clock::now() >= until) co_return false;
+    timer.expires_after(pause);
+    co_await timer.async_wait(asio::as_tuple(asio::use_awaitable));  // nobody cancels it
+  }
+  co_return false;
+}
+
+// By what the kernel wrote down alone.
+asio::awaitable<std::optional<Attribution>> BpfAttributor::by_kernel(Flow flow, std::uint64_t received) {
   auto const entry = entry_with(flow, received);
-  if (!entry || !clean(*entry)) co_return co_await ask_prober(std::move(flow), received);
-  auto const pid = static_cast<pid_t>(entry->connector.tgid);
-  auto lineage = lineages_.find(pid, BpfIdentity(*entry), Clock::now());
+  if (!entry || !clean(*entry)) co_return std::nullopt;
+  auto lineage = lineages_.find(static_cast<pid_t>(entry->connector.tgid), BpfIdentity(*entry), Clock::now());
   if (lineage) {
     ++counters_.by_kernel;
   } else {
     lineage = co_await describe(*entry);
-    if (!lineage) co_return co_await ask_prober(std::move(flow), received);
-    ++counters_.described;
   }
-  if (!still(flow, *entry)) co_return co_await ask_prober(std::move(flow), received);
+  if (!lineage || !still(flow, *entry)) co_return std::nullopt;
   Attribution attribution;
   attribution.method = Attribution::Method::bpf;
-  attribution.socket_inode = flow.socket->inode;
-  attribution.socket_cookie = flow.socket->cookie;
-  attribution.socket_uid = flow.socket->uid;
+  attribution.socket_inode = entry->socket_inode;
+  attribution.socket_cookie = flow.recorded->cookie;
+  attribution.socket_uid = entry->socket_uid;
   attribution.holder_pids = {lineage->process.id.tgid};
   attribution.holders.push_back(std::move(lineage));
   co_return attribution;
 }
 
-// nullptr: what /proc says now is not about the process as it was when it sent.
 asio::awaitable<LineagePtr> BpfAttributor::describe(bpf_connection connection) {
+  if (connections_->lives(connection.connector)) {
+    auto lineage = co_await describe_living(connection);
+    if (lineage) {
+      ++counters_.described;
+      co_return lineage;
+    }
+    if (connections_->lives(connection.connector)) co_return nullptr;
+  }
+  auto lineage = co_await gone_.describe(connection);
+  if (lineage) ++counters_.gone;
+  co_return lineage;
+}
+
+// nullptr: what /proc says now is not about the process as it was when it sent.
+asio::awaitable<LineagePtr> BpfAttributor::describe_living(bpf_connection connection) {
   auto const &task = connection.connector;
-  Describe const question{static_cast<pid_t>(task.tgid), task.start_boottime / nanoseconds_a_tick_};
+  Describe const question{static_cast<pid_t>(task.tgid), start_ticks(task)};
   auto described = co_await prober_.lineage(question, Clock::now() + options_.describe_within);
   if (!described) co_return nullptr;
   auto lineage = std::move(*described);
   auto const &parent = lineage->parent;
-  bool const fit = fits(task, lineage->process, nanoseconds_a_tick_) &&
-                   (!parent || fits(connection.parent, *parent, nanoseconds_a_tick_));
+  bool const fit = fits(task, lineage->process) && (!parent || fits(connection.parent, *parent));
   if (!fit) co_return nullptr;
   // After the description, not before: a program that was replaced does not come back, so if the process
   // still runs the one that sent, that one was described.
@@ -154,7 +206,7 @@ asio::awaitable<AttributionResult> BpfAttributor::ask_prober(Flow flow, std::uin
   auto const after = entry_of(flow);
   auto const &seen = after ? after : before;
   // Of another network namespace, the socket is known by its inode, which is another's once it is closed.
-  if (found && !flow.bridge.empty() && !after) {
+  if (found && !flow.bridge.empty() && (!after || after->closed_ns != 0)) {
     co_return Unattributed{Reason::socket_gone, "the client's socket was closed"};
   }
   if (!seen) co_return found;

@@ -45,6 +45,16 @@ bpf_guarded key_of(Endpoint const &endpoint) {
   return key;
 }
 
+// A program that is called, with what it is asked and where it puts the answer.
+template <class Context>
+bool run(int program, Context &context) {
+  bpf_test_run_opts options{};
+  options.sz = sizeof options;
+  options.ctx_in = &context;
+  options.ctx_size_in = sizeof context;
+  return bpf_prog_test_run_opts(program, &options) == 0;
+}
+
 struct CloseLink {
   void operator()(bpf_link *link) const { bpf_link__destroy(link); }
 };
@@ -57,7 +67,7 @@ struct CloseSkeleton {
 struct BpfConnections::Loaded {
   std::unique_ptr<attribute_bpf, CloseSkeleton> skeleton;
   std::vector<std::unique_ptr<bpf_link, CloseLink>> links;
-  int connections = -1, arrivals = -1, guarded = -1, look_at_process = -1;
+  int connections = -1, accepted = -1, guarded = -1, look_at_process = -1, forget_closed = -1;
 };
 
 BpfConnections::BpfConnections(std::unique_ptr<Loaded> loaded) : loaded_(std::move(loaded)) {}
@@ -82,9 +92,10 @@ Result<std::unique_ptr<BpfConnections>> BpfConnections::load(std::vector<Endpoin
     return bpf_failure("the BPF programs cannot be loaded", -error);
   }
   loaded->connections = bpf_map__fd(skeleton->maps.connections);
-  loaded->arrivals = bpf_map__fd(skeleton->maps.arrivals);
+  loaded->accepted = bpf_map__fd(skeleton->maps.accepted);
   loaded->guarded = bpf_map__fd(skeleton->maps.guarded);
   loaded->look_at_process = bpf_program__fd(skeleton->progs.look_at_process);
+  loaded->forget_closed = bpf_program__fd(skeleton->progs.forget_closed);
   std::unique_ptr<BpfConnections> result(new BpfConnections(std::move(loaded)));
   if (auto done = result->guard(guarded); !done) return done.error();
   // The one that says who sends first: no connection may have an entry whose sends are not counted from the
@@ -92,7 +103,7 @@ Result<std::unique_ptr<BpfConnections>> BpfConnections::load(std::vector<Endpoin
   result->loaded_->links.emplace_back(bpf_program__attach_trace(skeleton->progs.at_send));
   if (!result->loaded_->links.back()) return bpf_failure("tp_btf/sock_send_length cannot be attached", errno);
   for (auto *program :
-       {skeleton->progs.at_socket_event, skeleton->progs.at_connect4, skeleton->progs.at_connect6}) {
+       {skeleton->progs.at_release, skeleton->progs.at_socket_event, skeleton->progs.at_connect4, skeleton->progs.at_connect6}) {
     result->loaded_->links.emplace_back(bpf_program__attach_cgroup(program, cgroup.get()));
     if (!result->loaded_->links.back()) return bpf_failure("the cgroup programs cannot be attached", errno);
   }
@@ -124,39 +135,42 @@ void BpfConnections::record_every_namespace(bool every) { loaded_->skeleton->bss
 
 bool BpfConnections::records_every_namespace() const { return loaded_->skeleton->bss->every_netns != 0; }
 
-std::optional<std::uint64_t> BpfConnections::find_beyond(Endpoint const &client, Endpoint const &original,
-                                                         std::uint32_t syn) const {
-  bpf_arrival key{};
-  std::copy(client.address.bytes().begin(), client.address.bytes().end(), key.local_address);
-  std::copy(original.address.bytes().begin(), original.address.bytes().end(), key.remote_address);
-  key.local_port = client.port;
-  key.remote_port = original.port;
-  key.syn = syn;
-  bpf_arrived arrived{};
-  if (bpf_map_lookup_elem(loaded_->arrivals, &key, &arrived) != 0 || arrived.sockets != 1) return std::nullopt;
-  return arrived.cookie;
+std::optional<ConnectionId> BpfConnections::client_of(int accepted) const {
+  bpf_connection_id id{};
+  if (bpf_map_lookup_elem(loaded_->accepted, &accepted, &id) != 0) return std::nullopt;
+  return ConnectionId{id.cookie, id.connected_ns};
 }
 
-std::optional<bpf_connection> BpfConnections::find(std::uint64_t cookie) const {
+std::optional<bpf_connection> BpfConnections::find(ConnectionId const &id) const {
+  bpf_connection_id const key{id.cookie, id.connected_ns};
   bpf_connection connection{};
-  if (bpf_map_lookup_elem(loaded_->connections, &cookie, &connection) != 0) return std::nullopt;
+  if (bpf_map_lookup_elem(loaded_->connections, &key, &connection) != 0) return std::nullopt;
   return connection;
 }
 
 std::optional<bpf_look> BpfConnections::look(pid_t tgid) const {
   bpf_look look{};
   look.tgid = static_cast<std::uint32_t>(tgid);
-  bpf_test_run_opts options{};
-  options.sz = sizeof options;
-  options.ctx_in = &look;
-  options.ctx_size_in = sizeof look;
-  if (bpf_prog_test_run_opts(loaded_->look_at_process, &options) != 0 || look.found == 0) return std::nullopt;
+  if (!run(loaded_->look_at_process, look) || look.found == 0) return std::nullopt;
   return look;
+}
+
+bool BpfConnections::lives(bpf_task const &task) const {
+  auto const now = look(static_cast<pid_t>(task.tgid));
+  return now && now->process.start_boottime == task.start_boottime && now->ended == 0;
+}
+
+std::uint64_t BpfConnections::forget_closed(std::chrono::nanoseconds ago) {
+  auto const before = std::chrono::steady_clock::now().time_since_epoch() - ago;
+  bpf_forget forget{static_cast<std::uint64_t>(std::chrono::nanoseconds(before).count()), 0};
+  if (!run(loaded_->forget_closed, forget)) return 0;  // they stay, and the quota bounds them
+  forgotten_ += forget.forgotten;
+  return forget.forgotten;
 }
 
 BpfConnections::Counters BpfConnections::counters() const {
   auto const *bss = loaded_->skeleton->bss;
-  return {bss->recorded, bss->refused_quota, bss->refused_full};
+  return {bss->recorded, bss->refused_quota, bss->refused_full, forgotten_};
 }
 
 }  // namespace imdsgate

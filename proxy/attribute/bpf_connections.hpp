@@ -5,6 +5,7 @@
 
 #include <sys/types.h>
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -12,6 +13,7 @@
 
 #include "bpf/attribute_maps.h"
 #include "model/address.hpp"
+#include "model/flow.hpp"
 #include "model/result.hpp"
 
 namespace imdsgate {
@@ -32,21 +34,26 @@ class BpfConnections {
   // Connections that begin from now on in other network namespaces are written down.
   void record_every_namespace(bool every);
   bool records_every_namespace() const;
-  // The socket of another network namespace whose SYN came from `client` with this sequence number; nullopt: none, or more
-  // than one.
-  std::optional<std::uint64_t> find_beyond(Endpoint const &client, Endpoint const &original, std::uint32_t syn) const;
 
-  // nullopt: the socket has no connection to a guarded address, or none that was written down (made before
-  // the programs were loaded, over its cgroup's quota, by MPTCP).
-  std::optional<bpf_connection> find(std::uint64_t cookie) const;
+  // Whose record an accepted connection's client has; the kernel joined them when it was established. nullopt: it dialled
+  // no guarded address, or was not written down (made before the programs were loaded, over its cgroup's quota, by MPTCP).
+  std::optional<ConnectionId> client_of(int accepted) const;
+  // The record stays until both ends are closed. nullopt: there is none (any more).
+  std::optional<bpf_connection> find(ConnectionId const &id) const;
+  // Removes the records of connections that the client closed that long ago: of those that nobody accepted nothing else
+  // tells when they may go. How many there were.
+  std::uint64_t forget_closed(std::chrono::nanoseconds ago);
 
   // The process that has this number now, with its parent; nullopt: none.
   std::optional<bpf_look> look(pid_t tgid) const;
+  // Is this process there, whatever it runs now?
+  bool lives(bpf_task const &task) const;
 
   struct Counters {
     std::uint64_t recorded = 0;
     std::uint64_t refused_quota = 0;  // its cgroup has BPF_QUOTA connections already
     std::uint64_t refused_full = 0;
+    std::uint64_t forgotten = 0;  // forget_closed()
   };
   Counters counters() const;
 
@@ -55,6 +62,7 @@ class BpfConnections {
   explicit BpfConnections(std::unique_ptr<Loaded> loaded);
   std::unique_ptr<Loaded> loaded_;
   std::vector<bpf_guarded> guarded_;
+  std::uint64_t forgotten_ = 0;
 };
 
 }  // namespace imdsgate

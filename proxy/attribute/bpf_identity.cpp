@@ -1,5 +1,8 @@
 #include "attribute/bpf_identity.hpp"
 
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
 #include <tuple>
 
 namespace imdsgate {
@@ -19,6 +22,35 @@ bool same_task(bpf_task const &before, bpf_task const &now) {
 bool still_same_task(bpf_task const &before, bpf_task now) {
   if (now.mm == 0) now.mm = before.mm;
   return same_task(before, now);
+}
+
+std::uint64_t start_ticks(bpf_task const &task) {
+  static auto const tick = 1'000'000'000u / static_cast<std::uint64_t>(::sysconf(_SC_CLK_TCK));
+  return task.start_boottime / tick;
+}
+
+bool fits(bpf_task const &task, Process const &process) {
+  return static_cast<std::uint32_t>(process.id.tgid) == task.tgid && process.id.start_ticks == start_ticks(task) &&
+         process.real_uid == task.real_uid && process.effective_uid == task.effective_uid &&
+         process.saved_uid == task.saved_uid && process.real_gid == task.real_gid &&
+         process.effective_gid == task.effective_gid &&
+         (process.tracer_pid != 0) == ((task.unusual & BPF_TASK_TRACED) != 0);
+}
+
+bool is_copy_of_parent(bpf_connection const &connection) {
+  return connection.image.file != 0 && connection.image.file == connection.parent_file;
+}
+
+bool brought_about(ExecRecord const &exec, bpf_connection const &connection) {
+  auto const &image = connection.image;
+  auto const &who = is_copy_of_parent(connection) ? connection.parent : connection.connector;
+  if (!exec.process || exec.tgid != static_cast<pid_t>(who.tgid) || exec.start_ticks != start_ticks(who) ||
+      exec.time > MonotonicTime(std::chrono::nanoseconds(connection.connected_ns))) {
+    return false;
+  }
+  auto const &key = exec.process->id.exec;
+  return key.executable == FileId{makedev(image.device >> 20, image.device & 0xfffffu), image.inode} &&
+         key.stack_start == image.stack_start && key.arg_start == image.arg_start;
 }
 
 }  // namespace imdsgate

@@ -2,7 +2,9 @@
 // or changes its user, is another.
 #pragma once
 
+#include "attribute/exec_record.hpp"
 #include "bpf/attribute_maps.h"
+#include "model/process.hpp"
 
 namespace imdsgate {
 
@@ -11,6 +13,15 @@ bool same_task(bpf_task const &before, bpf_task const &now);
 // The same of a process that is asked about by its number: when its main thread has ended, its memory is not
 // there under that number. The exec counter is, and an exec makes the thread that calls it the main one.
 bool still_same_task(bpf_task const &before, bpf_task now);
+
+// Is what /proc said about the process that the kernel saw?
+bool fits(bpf_task const &task, Process const &process);
+
+// Is it a copy of its parent that has not exec'd: did the two have the same file, and not only the same program?
+bool is_copy_of_parent(bpf_connection const &connection);
+// Is this exec, by the connector or by the parent that it is a copy of, the one that gave it the program it connected with?
+bool brought_about(ExecRecord const &exec, bpf_connection const &connection);
+std::uint64_t start_ticks(bpf_task const &task);  // as ProcessId has it
 
 // What a description of a connection's process is believed for: that process, that parent, that cgroup.
 struct BpfIdentity {

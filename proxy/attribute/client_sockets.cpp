@@ -29,19 +29,13 @@ void ClientSockets::look_up(Flow &flow) {
   flow.dialled_steady = dialled(flow);
   flow.dialled_from = flow.client;
   auto found = diag_.find_tcp(flow.dialled_from, flow.original);
-  if (!found && found.error().reason == Reason::socket_not_found) {
-    if (auto const before = before_translation(flow)) {
+  if (!found && found.error().reason == Reason::socket_not_found && conntrack_) {
+    if (auto const before = conntrack_->original_client(flow); before && *before != flow.client) {
       flow.dialled_from = *before;
       found = diag_.find_tcp(flow.dialled_from, flow.original);
     }
   }
   flow.socket = found ? std::optional(*found) : std::nullopt;
-}
-
-std::optional<Endpoint> ClientSockets::before_translation(Flow const &flow) {
-  if (!conntrack_) return std::nullopt;
-  auto const before = conntrack_->original_client(flow);
-  return before && *before != flow.client ? std::optional(*before) : std::nullopt;
 }
 
 bool ClientSockets::open_at_client(Flow const &flow) {

@@ -22,8 +22,6 @@ class ClientSockets {
   // Fills flow.socket and flow.dialled_from; leaves them empty when there is no such socket any more. TCP
   // only.
   void look_up(Flow &flow);
-  // Where the client's port was translated: what it was before.
-  std::optional<Endpoint> before_translation(Flow const &flow);
   // Does anybody still hold the client's end?
   bool open_at_client(Flow const &flow);
 

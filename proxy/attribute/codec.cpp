@@ -36,6 +36,16 @@ void fields(Archive &a, Ref<Archive, Describe> describe) {
   a(describe.start_ticks);
 }
 template <class Archive>
+void fields(Archive &a, Ref<Archive, DescribeForked> describe) {
+  optional(a, describe.parent, [&](auto &parent) { fields(a, parent); });
+  a(describe.real_uid);
+  a(describe.effective_uid);
+  a(describe.saved_uid);
+  a(describe.real_gid);
+  a(describe.effective_gid);
+  a(describe.cgroup);
+}
+template <class Archive>
 void fields(Archive &a, Ref<Archive, Refusal> refusal) {
   enumerator(a, refusal.reason, Reason::client_gone);
   a(refusal.detail);
@@ -90,7 +100,7 @@ Bytes encode(std::uint32_t sequence, Answer const &answer) {
 }
 
 std::optional<Numbered<Question>> decode_question(std::span<std::uint8_t const> bytes) {
-  return decode_message<FindTcp, FindUnix, FindHolders, Walk, Describe>(bytes);
+  return decode_message<FindTcp, FindUnix, FindHolders, Walk, Describe, DescribeForked>(bytes);
 }
 
 std::optional<Numbered<Answer>> decode_answer(std::span<std::uint8_t const> bytes) {

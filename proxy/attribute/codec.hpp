@@ -82,7 +82,14 @@ struct Describe {
   std::uint64_t start_ticks = 0;
   auto operator<=>(Describe const &) const = default;
 };
-using Question = std::variant<FindTcp, FindUnix, FindHolders, Walk, Describe>;
+struct DescribeForked {  // a process that may have ended, out of its parent, the users it had, and its cgroup's id
+  std::optional<Describe> parent;  // without: users and cgroup alone
+  uid_t real_uid = 0, effective_uid = 0, saved_uid = 0;
+  gid_t real_gid = 0, effective_gid = 0;
+  std::uint64_t cgroup = 0;
+  auto operator<=>(DescribeForked const &) const = default;
+};
+using Question = std::variant<FindTcp, FindUnix, FindHolders, Walk, Describe, DescribeForked>;
 
 // Answers.
 struct Refusal {

@@ -1,27 +1,11 @@
 #include "attribute/describe.hpp"
 
-#include <unistd.h>
-
-#include <boost/uuid/name_generator_sha1.hpp>
-#include <boost/uuid/string_generator.hpp>
-#include <boost/uuid/uuid_io.hpp>
-#include <fstream>
+#include <algorithm>
 
 namespace imdsgate {
 namespace {
 
 constexpr int kAttempts = 2;
-
-std::chrono::system_clock::time_point boot_time() {
-  std::ifstream file("/proc/stat");
-  std::string key;
-  for (std::string line; std::getline(file, line);) {
-    if (line.starts_with("btime ")) {
-      return std::chrono::system_clock::time_point(std::chrono::seconds(std::stoll(line.substr(6))));
-    }
-  }
-  return {};
-}
 
 std::string without_deleted_mark(std::string path) {
   constexpr std::string_view kMark = " (deleted)";
@@ -39,10 +23,7 @@ std::string basename_of(std::string const &path) {
 
 }  // namespace
 
-Describer::Describer(CgroupTree &cgroups) : cgroups_(cgroups), boot_time_(boot_time()) {
-  std::ifstream file("/proc/sys/kernel/random/boot_id");
-  std::getline(file, boot_id_);
-}
+Describer::Describer(CgroupTree &cgroups) : cgroups_(cgroups) {}
 
 Answered<Lineage> Describer::lineage(Describe const &question) {
   auto dir = ProcDir::open(question.tgid);
@@ -131,14 +112,6 @@ void Describer::look_again() {
   proofs_.look_again();
 }
 
-void Describer::rename(Process &process, pid_t tgid, std::uint64_t start_ticks) const {
-  process.id.tgid = tgid;
-  process.id.start_ticks = start_ticks;
-  process.entity_id = entity_id(process.id);
-  auto const ticks_a_second = static_cast<std::uint64_t>(::sysconf(_SC_CLK_TCK));
-  process.start = boot_time_ + std::chrono::milliseconds(start_ticks * 1000 / ticks_a_second);
-}
-
 Process Describer::recorded(KernelExec const &exec) {
   Process process;
   process.id.exec = {exec.executable, exec.comm, exec.stack_start, exec.arg_start};
@@ -201,6 +174,36 @@ void Describer::set_cgroup(Process &process, std::string path) const {
   }
 }
 
+Answered<Lineage> Describer::forked(DescribeForked const &question) {
+  Lineage lineage;
+  if (question.parent) {
+    auto parents = this->lineage(*question.parent);
+    if (!parents) return parents.error();
+    auto const &parent = parents->process;
+    auto const name = parent.executable ? parent.name() : parent.comm;
+    auto const path = parent.executable ? std::optional(parent.executable->path) : std::nullopt;
+    lineage.ancestry.push_back({parent.id.tgid, name, path});
+    std::ranges::copy(parents->ancestry, std::back_inserter(lineage.ancestry));
+    if (lineage.ancestry.size() > kMaxAncestors) lineage.ancestry.resize(kMaxAncestors);
+    lineage.process = parent;
+    lineage.parent = std::move(parents->process);
+  }
+  auto &process = lineage.process;
+  process.parent_pid = question.parent ? question.parent->tgid : 0;
+  process.tracer_pid = 0;
+  process.working_directory.reset();  // its own, which nobody wrote down
+  names_.look_again();
+  set_rights(process, {0, 0, false, question.real_uid, question.effective_uid, question.saved_uid, question.real_gid,
+                       question.effective_gid});
+  auto path = cgroups_.path(question.cgroup);
+  if (!path) return Refusal{Reason::unreadable, "its cgroup is gone"};
+  process.container_id.reset();
+  process.unit.reset();
+  process.container_proven = process.unit_proven = false;
+  set_cgroup(process, std::move(*path));
+  return lineage;
+}
+
 std::vector<Ancestor> Describer::ancestry(pid_t parent) const {
   std::vector<Ancestor> chain;
   while (parent > 0 && chain.size() < kMaxAncestors) {
@@ -220,15 +223,6 @@ std::vector<Ancestor> Describer::ancestry(pid_t parent) const {
     chain.push_back(std::move(ancestor));
   }
   return chain;
-}
-
-std::string Describer::entity_id(ProcessId const &id) const {
-  // A UUIDv5 (RFC 9562 §5.5) in a name space of our own.
-  static boost::uuids::uuid const space =
-      boost::uuids::string_generator()("6f2b7c1e-52c5-4f0a-9a6e-0d6a8f3d1c47");
-  boost::uuids::name_generator_sha1 const generate(space);
-  return boost::uuids::to_string(
-      generate(boot_id_ + '|' + std::to_string(id.tgid) + '|' + std::to_string(id.start_ticks)));
 }
 
 }  // namespace imdsgate

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "attribute/account_names.hpp"
+#include "attribute/boot.hpp"
 #include "attribute/cgroup_tree.hpp"
 #include "attribute/codec.hpp"
 #include "attribute/exe_proof.hpp"
@@ -14,17 +15,23 @@ namespace imdsgate {
 
 class Describer {
  public:
-  explicit Describer(CgroupTree &cgroups);  // reads the boot id and the boot time
+  explicit Describer(CgroupTree &cgroups);
 
   // process_gone: it ended, or the number is another's now. holder_changed: it exec'd while it was read,
   // twice.
   Answered<Lineage> lineage(Describe const &question);
 
+  // A process that has ended, as its parent's copy: described is the parent, as process_gone or holder_changed of
+  // lineage().
+  Answered<Lineage> forked(DescribeForked const &question);
+
   // The process alone, as it is now; its executable is nullopt where it may not be looked at. In as few reads
   // as tell whether it exec'd meanwhile: changed credentials are for the caller to notice.
   Answered<Process> image(pid_t tgid);
   // Makes a description that of another process with the same image: id, entity_id and start.
-  void rename(Process &process, pid_t tgid, std::uint64_t start_ticks) const;
+  void rename(Process &process, pid_t tgid, std::uint64_t start_ticks) const {
+    boot_.rename(process, tgid, start_ticks);
+  }
 
   // As image(), of what a kernel program wrote down when the process exec'd; looks at the process itself only for what
   // that does not tell, and does without where it has ended.
@@ -42,13 +49,11 @@ class Describer {
   Process with_its_own_word(Process recorded, KernelExec const &exec);
   void set_cgroup(Process &process, std::string path) const;
   std::vector<Ancestor> ancestry(pid_t parent) const;
-  std::string entity_id(ProcessId const &id) const;
 
   CgroupTree &cgroups_;
   AccountNames names_;
   RecordedProofs proofs_;
-  std::string boot_id_;
-  std::chrono::system_clock::time_point boot_time_;
+  Boot boot_;
 };
 
 }  // namespace imdsgate

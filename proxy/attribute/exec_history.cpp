@@ -107,6 +107,15 @@ ExecRecordPtr ExecHistory::find(pid_t tgid, std::uint64_t start_ticks) const {
   return known == processes_.end() ? nullptr : known->second.last;
 }
 
+ExecRecordPtr ExecHistory::find(pid_t tgid, std::uint64_t start_ticks, MonotonicTime by) const {
+  auto const last = find(tgid, start_ticks);
+  if (!last || last->time <= by) return last;
+  auto const earlier = std::find_if(recent_.rbegin(), recent_.rend(), [&](ExecRecordPtr const &record) {
+    return record->tgid == tgid && record->start_ticks == start_ticks && record->time <= by;
+  });
+  return earlier == recent_.rend() ? nullptr : *earlier;
+}
+
 bool ExecHistory::unknown_since(MonotonicTime from, MonotonicTime to) const {
   return std::any_of(lost_.begin(), lost_.end(), [&](Span const &span) { return meets(span, from, to); });
 }

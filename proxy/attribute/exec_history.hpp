@@ -45,6 +45,9 @@ class ExecHistory {
   // The last exec of the process, also when it has ended lately. nullptr: none was seen.
   ExecRecordPtr find(pid_t tgid, std::uint64_t start_ticks) const;
 
+  // The last that it did by then, of those of lately.
+  ExecRecordPtr find(pid_t tgid, std::uint64_t start_ticks, MonotonicTime by) const;
+
   // In the order of their time as far as the kernel kept to it (milliseconds), oldest first. For an engine
   // that starts anew.
   std::deque<ExecRecordPtr> const &recent() const { return recent_; }

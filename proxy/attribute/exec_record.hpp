@@ -71,6 +71,9 @@ struct BarrierRecord {
 
 using TrackerRecord = std::variant<ExecRecord, ExitRecord, LostRecord, ReadyRecord, BarrierRecord>;
 
+// What is known of a process, with what it was when it exec'd last and whose child it was then.
+Lineage with_exec(Lineage const &who, ExecRecord const &exec);
+
 // From the gateway to the tracker, as it lies in memory.
 struct BarrierRequest {
   std::uint32_t number = 0;

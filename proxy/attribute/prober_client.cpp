@@ -167,6 +167,20 @@ asio::awaitable<boost::system::result<LineagePtr, Refusal>> ProberClient::lineag
   co_return cache_.remember(suspect, std::move(described->lineage), Clock::now());
 }
 
+asio::awaitable<boost::system::result<Lineage, Refusal>> ProberClient::forked(DescribeForked what, Deadline deadline) {
+  Question question = what;
+  auto answer = co_await pool_.ask(question, deadline);
+  if (auto const *refusal = std::get_if<Refusal>(&answer)) co_return *refusal;
+  auto *described = std::get_if<Described>(&answer);
+  if (!described) co_return Refusal{Reason::unreadable, "the prober's answer is of another kind"};
+  auto &lineage = described->lineage;
+  if (lineage.parent) {
+    cache_.proven().apply(*lineage.parent);
+    lineage.process.executable = lineage.parent->executable;  // what is proven of the one is proven of its copy
+  }
+  co_return std::move(lineage);
+}
+
 asio::awaitable<boost::system::result<LineagePtr, Refusal>> ProberClient::describe(Suspect suspect,
                                                                                    Deadline deadline) {
   if (auto known = cache_.find(suspect, Clock::now())) co_return known;

@@ -43,6 +43,9 @@ class ProberClient : public Attributor {
   boost::asio::awaitable<boost::system::result<LineagePtr, Refusal>> lineage(Describe question,
                                                                              Deadline deadline);
 
+  // The same of one that has ended, with its parent described; see Describer::forked().
+  boost::asio::awaitable<boost::system::result<Lineage, Refusal>> forked(DescribeForked question, Deadline deadline);
+
   // For metrics: called with each result (nullopt: named) and how long it took.
   std::function<void(std::optional<Reason>, std::chrono::nanoseconds)> on_result;
   // For events: a worker or the prober was replaced.

@@ -44,7 +44,8 @@ class Worker {
     if (auto const *walk = std::get_if<Walk>(&question)) {
       return search_.walk(*walk, in(walk->milliseconds));
     }
-    auto lineage = describer_.lineage(std::get<Describe>(question));
+    auto const *forked = std::get_if<DescribeForked>(&question);
+    auto lineage = forked ? describer_.forked(*forked) : describer_.lineage(std::get<Describe>(question));
     if (!lineage) return lineage.error();
     return Described{std::move(*lineage)};
   }

@@ -3,7 +3,9 @@
 // has to be looked for afterwards. Loaded by attribute/bpf_connections.cpp.
 //
 //   connect4, connect6   in connect(2): who calls it. Kept with the socket, because the source port is not chosen yet
-//   sockops              before the SYN: opens the connection's entry; at its close: removes it
+//   sockops              before the SYN: opens the connection's record; when it is established: tells the accepted socket
+//                        which record is its client's; at the client's close and
+//   sock_release         when the accepted one is given up: removes it, if both have happened
 //   sock_send_length     at the end of every send: is it still the same process, and has nobody else the socket?
 #include <linux/bpf.h>
 #include <stdbool.h>
@@ -21,13 +23,14 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 typedef struct { __s64 counter; } atomic64_t;
 typedef struct { atomic64_t refcnt; } file_ref_t;
-struct file { file_ref_t f_ref; };                // since Linux 6.13
+struct super_block { __u32 s_dev; };
+struct inode { unsigned long i_ino; struct super_block *i_sb; };
+struct file { file_ref_t f_ref; struct inode *f_inode; };  // f_ref: since Linux 6.13
 struct file___counted { atomic64_t f_count; };  // before
+struct mm_struct { unsigned long start_stack, arg_start; struct file *exe_file; };
 struct socket { struct file *file; };
+struct socket_alloc { struct socket socket; struct inode vfs_inode; };
 struct sock { struct socket *sk_socket; kuid_t sk_uid; };
-struct inode { unsigned long i_ino; };
-struct file___named { struct inode *f_inode; };
-struct tcp_sock { __u32 write_seq; };
 #pragma clang attribute pop
 
 #define TCP_CLOSE 7
@@ -60,19 +63,32 @@ struct {
   __type(value, struct bpf_connection);
 } dialled SEC(".maps");
 
-struct {  // by socket cookie
+struct {
   __uint(type, BPF_MAP_TYPE_HASH);
+  __uint(map_flags, BPF_F_NO_PREALLOC);
   __uint(max_entries, BPF_MAX_CONNECTIONS);
-  __type(key, __u64);
+  __type(key, struct bpf_connection_id);
   __type(value, struct bpf_connection);
 } connections SEC(".maps");
 
-struct {  // those of `connections` that are another network namespace's
+// By bpf_connection::numbers, of those that the other end has yet to find. Addresses and ports would not do: they are
+// translated on the way, and another connection may have them while this one waits for accept(2). The kernel picks both
+// numbers, and no translation changes them.
+struct {
   __uint(type, BPF_MAP_TYPE_HASH);
+  __uint(map_flags, BPF_F_NO_PREALLOC);
   __uint(max_entries, BPF_MAX_CONNECTIONS);
-  __type(key, struct bpf_arrival);
-  __type(value, struct bpf_arrived);
-} arrivals SEC(".maps");
+  __type(key, __u64);
+  __type(value, struct bpf_connection_id);
+} established SEC(".maps");
+
+// Of an accepted socket: its client's record. Goes with the socket.
+struct {
+  __uint(type, BPF_MAP_TYPE_SK_STORAGE);
+  __uint(map_flags, BPF_F_NO_PREALLOC);
+  __type(key, int);
+  __type(value, struct bpf_connection_id);
+} accepted SEC(".maps");
 
 struct {  // by bpf_connection::quota_cgroup: how many entries of `connections` are its own
   __uint(type, BPF_MAP_TYPE_HASH);
@@ -118,6 +134,16 @@ static __always_inline __u64 quota_cgroup(void) {
 }
 
 static __always_inline bool is_ours(__u64 netns) { return netns == netns_cookie || every_netns; }
+static __always_inline void look_at_image(struct task_struct *task, struct bpf_image *out) {
+  struct mm_struct *mm = task->mm;
+  struct file *file = mm->exe_file;
+  out->file = (__u64)file;
+  out->inode = file->f_inode->i_ino;
+  out->device = file->f_inode->i_sb->s_dev;
+  out->stack_start = mm->start_stack;
+  out->arg_start = mm->arg_start;
+  bpf_probe_read_kernel(out->comm, sizeof out->comm, task->comm);
+}
 
 static __always_inline void dial(struct bpf_sock_addr *ctx, const struct bpf_guarded *destination) {
   if (!bpf_map_lookup_elem(&guarded, destination)) return;
@@ -127,6 +153,8 @@ static __always_inline void dial(struct bpf_sock_addr *ctx, const struct bpf_gua
   struct task_struct *task = bpf_get_current_task_btf();
   look_at(task, &entry->connector);
   look_at(task->real_parent, &entry->parent);
+  look_at_image(task, &entry->image);
+  entry->parent_file = (__u64)task->real_parent->mm->exe_file;
   entry->cgroup = bpf_get_current_cgroup_id();
   entry->quota_cgroup = quota_cgroup();
 }
@@ -168,60 +196,7 @@ static __always_inline void give_back_quota(__u64 cgroup) {
   if (count && __sync_fetch_and_sub(count, 1) == 1) bpf_map_delete_elem(&used, &cgroup);
 }
 
-static __always_inline struct bpf_arrival arrival_of(const struct bpf_connection *entry) {
-  struct bpf_arrival key = {};
-  __builtin_memcpy(key.local_address, entry->local_address, sizeof key.local_address);
-  __builtin_memcpy(key.remote_address, entry->remote_address, sizeof key.remote_address);
-  key.local_port = entry->local_port;
-  key.remote_port = entry->remote_port;
-  key.syn = entry->syn;
-  return key;
-}
-
-static __always_inline void add_arrival(const struct bpf_connection *entry, __u64 cookie) {
-  struct bpf_arrival key = arrival_of(entry);
-  struct bpf_arrived first = {.cookie = cookie, .sockets = 1};
-  if (bpf_map_update_elem(&arrivals, &key, &first, BPF_NOEXIST) == 0) return;
-  struct bpf_arrived *known = bpf_map_lookup_elem(&arrivals, &key);
-  if (known) __sync_fetch_and_add(&known->sockets, 1);
-}
-
-static __always_inline void remove_arrival(const struct bpf_connection *entry) {
-  struct bpf_arrival key = arrival_of(entry);
-  struct bpf_arrived *known = bpf_map_lookup_elem(&arrivals, &key);
-  if (known && __sync_fetch_and_sub(&known->sockets, 1) == 1) bpf_map_delete_elem(&arrivals, &key);
-}
-
-// Which socket it is, for those who cannot ask sock_diag about its network namespace.
-static __always_inline void look_at_socket(struct bpf_sock *sk, struct bpf_connection *entry) {
-  struct tcp_sock *tcp = bpf_skc_to_tcp_sock(sk);
-  if (!tcp) return;
-  entry->syn = tcp->write_seq;  // tcp_connect() sends it with this one
-  struct sock *base = (struct sock *)tcp;
-  entry->socket_uid = base->sk_uid.val;
-  struct socket *socket = base->sk_socket;
-  struct file___named *file = socket ? (struct file___named *)socket->file : 0;
-  struct inode *inode = file ? file->f_inode : 0;
-  entry->inode = inode ? inode->i_ino : 0;
-}
-
-static __always_inline void set_local_address(struct bpf_sock_ops *ctx, struct bpf_connection *entry) {
-  __u32 ip4 = ctx->local_ip4;
-  __u32 words[4] = {ctx->local_ip6[0], ctx->local_ip6[1], ctx->local_ip6[2], ctx->local_ip6[3]};
-  barrier_var(ip4);
-  barrier_var(words[3]);
-  if (ctx->family == AF_INET) {
-    words[0] = words[1] = 0;
-    words[2] = bpf_htonl(0xffff);
-    words[3] = ip4;
-  }
-  __builtin_memcpy(entry->local_address, words, sizeof words);
-}
-
-static __always_inline void open_connection(struct bpf_sock_ops *ctx, struct bpf_sock *sk) {
-  __u64 netns = bpf_get_netns_cookie(ctx);
-  if (!is_ours(netns)) return;
-  struct bpf_guarded destination = {};
+static __always_inline bool to_guarded(struct bpf_sock_ops *ctx, struct bpf_guarded *destination) {
   // All are read, then chosen from: the verifier lets nobody compute where in `ctx` to read.
   __u32 ip4 = ctx->remote_ip4;
   __u32 words[4] = {ctx->remote_ip6[0], ctx->remote_ip6[1], ctx->remote_ip6[2], ctx->remote_ip6[3]};
@@ -232,55 +207,130 @@ static __always_inline void open_connection(struct bpf_sock_ops *ctx, struct bpf
     words[2] = bpf_htonl(0xffff);
     words[3] = ip4;
   }
-  __builtin_memcpy(destination.address, words, sizeof words);
-  destination.port = bpf_ntohl(ctx->remote_port);
-  if (!bpf_map_lookup_elem(&guarded, &destination)) return;
+  __builtin_memcpy(destination->address, words, sizeof words);
+  destination->port = bpf_ntohl(ctx->remote_port);
+  return bpf_map_lookup_elem(&guarded, destination) != 0;
+}
+
+static __always_inline void open_connection(struct bpf_sock_ops *ctx, struct bpf_sock *sk) {
+  struct bpf_guarded destination = {};
+  if (!to_guarded(ctx, &destination)) return;
   struct bpf_connection *entry = bpf_sk_storage_get(&dialled, sk, 0, 0);
   if (!entry || !entry->connector.tgid) return;
   __u32 differs = difference(bpf_get_current_task_btf(), entry);
   entry->connected_ns = bpf_ktime_get_ns();
+  entry->numbers = entry->closed_ns = 0;
   entry->sent = 0;
   __builtin_memcpy(entry->remote_address, destination.address, sizeof entry->remote_address);
   entry->remote_port = destination.port;
   entry->local_port = ctx->local_port;
-  entry->netns = netns;
-  set_local_address(ctx, entry);
-  look_at_socket(sk, entry);
   entry->flags = differs;
   entry->sole = 0;
   entry->last_sender = 0;
+  entry->over = 0;
+  struct sock *socket = (void *)bpf_skc_to_tcp_sock(sk);
+  if (!socket) return;
+  entry->socket_uid = socket->sk_uid.val;
+  entry->socket_inode = BPF_CORE_READ((struct socket_alloc *)socket->sk_socket, vfs_inode.i_ino);
   if (!take_quota(entry->quota_cgroup)) {
     __sync_fetch_and_add(&refused_quota, 1);
     return;
   }
-  __u64 cookie = bpf_get_socket_cookie(ctx);
-  if (bpf_map_update_elem(&connections, &cookie, entry, BPF_NOEXIST) != 0) {
+  struct bpf_connection_id id = {bpf_get_socket_cookie(ctx), entry->connected_ns};
+  if (bpf_map_update_elem(&connections, &id, entry, BPF_NOEXIST) != 0) {
     give_back_quota(entry->quota_cgroup);
     __sync_fetch_and_add(&refused_full, 1);
     return;
   }
-  if (netns != netns_cookie) add_arrival(entry, cookie);
   __sync_fetch_and_add(&recorded, 1);
   bpf_sock_ops_cb_flags_set(ctx, ctx->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_STATE_CB_FLAG);
 }
 
-static __always_inline void close_connection(struct bpf_sock_ops *ctx) {
-  __u64 cookie = bpf_get_socket_cookie(ctx);
-  struct bpf_connection *entry = bpf_map_lookup_elem(&connections, &cookie);
-  if (!entry) return;
-  __u64 cgroup = entry->quota_cgroup;
-  if (entry->netns != netns_cookie) remove_arrival(entry);
-  if (bpf_map_delete_elem(&connections, &cookie) == 0) give_back_quota(cgroup);
+static __always_inline struct bpf_connection *record_of(struct bpf_sock_ops *ctx, struct bpf_sock *sk, struct bpf_connection_id *id) {
+  struct bpf_connection *entry = bpf_sk_storage_get(&dialled, sk, 0, 0);
+  if (!entry) return 0;
+  id->cookie = bpf_get_socket_cookie(ctx);
+  id->connected_ns = entry->connected_ns;
+  return bpf_map_lookup_elem(&connections, id);
+}
+
+// The first numbers that the client and the other end count with, each as the client's end has it.
+static __always_inline __u64 numbers(__u32 clients, __u32 others) {
+  return (__u64)clients << 32 | others;
+}
+
+// At the client's end, before it answers the SYN-ACK: the other end is established by that answer.
+static __always_inline void establish(struct bpf_sock_ops *ctx, struct bpf_sock *sk) {
+  struct bpf_connection_id id = {};
+  struct bpf_connection *connection = record_of(ctx, sk, &id);
+  if (!connection) return;
+  __u64 key = numbers(ctx->snd_una, ctx->rcv_nxt);
+  connection->numbers = key;
+  bpf_map_update_elem(&established, &key, &id, BPF_ANY);
+}
+
+static __always_inline void join(struct bpf_sock_ops *ctx, struct bpf_sock *sk) {
+  __u64 key = numbers(ctx->rcv_nxt, ctx->snd_una);
+  struct bpf_connection_id *id = bpf_map_lookup_elem(&established, &key);
+  if (!id) return;
+  struct bpf_connection_id *client = bpf_sk_storage_get(&accepted, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+  if (!client) return;
+  *client = *id;
+  bpf_map_delete_elem(&established, &key);
+}
+
+static __always_inline bool remove_record(struct bpf_connection_id *id, struct bpf_connection *connection) {
+  __u64 cgroup = connection->quota_cgroup;
+  __u64 key = connection->numbers;
+  if (bpf_map_delete_elem(&connections, id) != 0) return false;
+  give_back_quota(cgroup);
+  if (key) bpf_map_delete_elem(&established, &key);
+  return true;
+}
+
+// One end is closed: the second of them to be so takes the record along.
+static __always_inline void end(struct bpf_connection_id *id, struct bpf_connection *connection, __u32 which) {
+  __u32 before = __sync_fetch_and_or(&connection->over, which);
+  if ((before | which) == (BPF_CLIENT_CLOSED | BPF_ACCEPTED_CLOSED)) remove_record(id, connection);
+}
+
+static __always_inline void close_connection(struct bpf_sock_ops *ctx, struct bpf_sock *sk) {
+  struct bpf_connection_id id = {};
+  struct bpf_connection *connection = record_of(ctx, sk, &id);
+  if (!connection) return;
+  if (!connection->numbers) {
+    remove_record(&id, connection);
+    return;
+  }
+  connection->closed_ns = bpf_ktime_get_ns();
+  end(&id, connection, BPF_CLIENT_CLOSED);
 }
 
 SEC("sockops")
 int at_socket_event(struct bpf_sock_ops *ctx) {
-  if (ctx->op == BPF_SOCK_OPS_TCP_CONNECT_CB) {
-    struct bpf_sock *sk = ctx->sk;
-    if (sk) open_connection(ctx, sk);
-  } else if (ctx->op == BPF_SOCK_OPS_STATE_CB && ctx->args[1] == TCP_CLOSE) {
-    close_connection(ctx);
+  struct bpf_sock *sk = ctx->sk;
+  __u64 netns = bpf_get_netns_cookie(ctx);
+  if (!sk || !is_ours(netns)) return 1;
+  switch (ctx->op) {
+    case BPF_SOCK_OPS_TCP_CONNECT_CB: open_connection(ctx, sk); break;
+    case BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB: establish(ctx, sk); break;
+    case BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB:
+      if (netns == netns_cookie) join(ctx, sk);  // the gateway listens nowhere else
+      break;
+    case BPF_SOCK_OPS_STATE_CB:
+      if (ctx->args[1] == TCP_CLOSE) close_connection(ctx, sk);
+      break;
   }
+  return 1;
+}
+
+SEC("cgroup/sock_release")
+int at_release(struct bpf_sock *ctx) {
+  struct bpf_connection_id *client = bpf_sk_storage_get(&accepted, ctx, 0, 0);
+  if (!client) return 1;
+  struct bpf_connection_id id = *client;
+  struct bpf_connection *connection = bpf_map_lookup_elem(&connections, &id);
+  if (connection) end(&id, connection, BPF_ACCEPTED_CLOSED);
   return 1;
 }
 
@@ -304,9 +354,11 @@ static __always_inline bool sole_holder(struct sock *sk, struct task_struct *tas
 
 SEC("tp_btf/sock_send_length")
 int BPF_PROG(at_send, struct sock *sk, int sent, int flags) {
-  if (sent <= 0 || !bpf_sk_storage_get(&dialled, sk, 0, 0)) return 0;
-  __u64 cookie = bpf_get_socket_cookie(sk);
-  struct bpf_connection *entry = bpf_map_lookup_elem(&connections, &cookie);
+  if (sent <= 0) return 0;
+  struct bpf_connection *dial = bpf_sk_storage_get(&dialled, sk, 0, 0);
+  if (!dial) return 0;
+  struct bpf_connection_id id = {bpf_get_socket_cookie(sk), dial->connected_ns};
+  struct bpf_connection *entry = bpf_map_lookup_elem(&connections, &id);
   if (!entry) return 0;
   struct task_struct *task = bpf_get_current_task_btf();
   __u32 differs = difference(task, entry);
@@ -327,7 +379,25 @@ int look_at_process(struct bpf_look *look) {
   if (!task) return 0;
   look_at(task, &look->process);
   look_at(task->real_parent, &look->parent);
+  look->ended = task->signal->live.counter == 0;
   look->found = 1;
   bpf_task_release(task);
+  return 0;
+}
+
+static long forget_one(void *map, struct bpf_connection_id *id, struct bpf_connection *connection, struct bpf_forget *forget) {
+  __u64 closed = connection->closed_ns;
+  if (closed == 0 || closed >= forget->before_ns) return 0;
+  struct bpf_connection_id copy = *id;
+  if (remove_record(&copy, connection)) forget->forgotten++;
+  return 0;
+}
+
+// Of a connection that was established and never accepted by anybody here, nothing tells when its record may go.
+SEC("syscall")
+int forget_closed(struct bpf_forget *forget) {
+  struct bpf_forget own = {forget->before_ns, 0};
+  bpf_for_each_map_elem(&connections, forget_one, &own, 0);
+  forget->forgotten = own.forgotten;
   return 0;
 }

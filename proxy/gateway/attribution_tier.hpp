@@ -21,6 +21,7 @@ class AttributionTier {
   std::string const &why_not_bpf() const { return why_not_bpf_; }  // empty: it is BPF
   // Other endpoints are guarded from now on, or other bridges.
   Result<void> guard(Settings const &settings);
+  BpfAttributor *bpf() { return bpf_.get(); }  // nullptr: it is not
   BpfAttributor const *bpf() const { return bpf_.get(); }
 
  private:

@@ -98,7 +98,7 @@ Daemon::Daemon(RunOptions const &options, Configuration configuration, InstanceL
 Result<void> Daemon::start_up() {
   if (auto opened = open_parts(); !opened) return opened;
   Gateway::Parts parts{loop_, who_asks_->tier().attributor(), who_asks_->execs(), *reporter_, metrics_, {}, {}, {}};
-  parts.client_uid = [this](Flow &flow) { return who_asks_->client_uid(flow); };
+  parts.client_uid = [this](Flow &flow, int accepted) { return who_asks_->client_uid(flow, accepted); };
   parts.on_self_loop = [this](Flow const &) {
     asio::co_spawn(loop_, interception_->self_loop(gateway_->mode()), asio::detached);
   };
@@ -278,6 +278,7 @@ asio::awaitable<void> Daemon::tick() {
     if (code) co_return;
     refresh_metrics();
     say_what_was_lost();
+    who_asks_->tick();
     if (ticks % kTicksToWrite == 0) co_await who_asks_->write_proven(*worker_);
   }
 }

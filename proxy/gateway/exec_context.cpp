@@ -17,21 +17,6 @@ LiveRules::Exec exec_of(ExecRecord const &record) {
   return {ExecContext::moment(record.time), std::move(who)};
 }
 
-LineagePtr enriched(Lineage const &who, ExecRecordPtr const &record) {
-  auto known = std::make_shared<Lineage>(who);
-  known->process.at_exec = record->process;
-  if (record->parent) {
-    // Whoever has adopted it since is not who started it.
-    if (known->parent && known->parent->entity_id == record->parent->entity_id) {
-      known->former_parents.push_back(record->parent);
-    } else {
-      known->parent = *record->parent;
-    }
-  }
-  if (record->parent_at_fork) known->former_parents.push_back(record->parent_at_fork);
-  return known;
-}
-
 }  // namespace
 
 ExecContext::ExecContext(ExecEvents *events, std::string host_id)
@@ -63,13 +48,14 @@ boost::asio::awaitable<bool> ExecContext::settled(Deadline deadline) {
 }
 
 LineagePtr ExecContext::with_exec(LineagePtr const &who) {
+  if (who->process.at_exec) return who;  // of one that has ended: its number may be another's by now
   auto const &id = who->process.id;
   auto const record = events_ != nullptr ? events_->history().find(id.tgid, id.start_ticks) : nullptr;
   if (!record || !record->process) return who;
   auto const known = enriched_.find(who.get());
   if (known != enriched_.end() && known->second.record == record) return known->second.result;
   if (enriched_.size() >= kMostEnriched) enriched_.clear();  // those that still come are soon there again
-  auto result = enriched(*who, record);
+  auto result = std::make_shared<Lineage const>(imdsgate::with_exec(*who, *record));
   enriched_.insert_or_assign(who.get(), Enriched{who, record, result});
   return result;
 }

@@ -10,7 +10,6 @@
 #include "act/watchdog.hpp"
 #include "gateway/session.hpp"
 #include "intercept/original_dst.hpp"
-#include "intercept/saved_syn.hpp"
 #include "report/host_info.hpp"
 
 namespace imdsgate {
@@ -64,9 +63,10 @@ void Gateway::admit(Listener::Accepted accepted) {
     return client.reset();
   }
   auto ticket = admission_.enter();
-  auto const uid = ticket ? parts_.client_uid(flow) : std::nullopt;
-  // Whoever has the addresses now is the client as long as the connection stands: asked in this order.
-  if (flow.socket && client.was_reset()) flow.socket.reset();
+  auto const uid = ticket ? parts_.client_uid(flow, client.socket().native_handle()) : std::nullopt;
+  // Whoever has the addresses now is the client as long as the connection stands: asked in this order. What the kernel
+  // wrote down is about this connection, whatever became of it.
+  if (flow.socket && !flow.recorded && client.was_reset()) flow.socket.reset();
   bool const within_users_limit = ticket && (!uid || ticket->claim(*uid));
   if (within_users_limit) {
     asio::co_spawn(parts_.loop, serve(*this, std::move(client), flow, std::move(*ticket)), asio::detached);
@@ -107,7 +107,6 @@ std::optional<Reason> Gateway::refusal_at_accept(Flow &flow, int fd) {
     auto const bridge = std::ranges::find(bridges_, flow.local.address, &InterfaceAddress::address);
     if (bridge == bridges_.end()) return Reason::not_local;
     flow.bridge = bridge->interface;
-    flow.syn = saved_syn_sequence(fd);
   }
   if (!original || *original == flow.local) return Reason::not_redirected;
   if (!guarded(*original)) return Reason::not_guarded;

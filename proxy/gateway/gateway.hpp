@@ -32,9 +32,10 @@ class Gateway {
     Metrics &metrics;
     // A connection of our own came back to our listener: the redirect loops (facts §1, CONNMARK --restore-mark).
     std::function<void(Flow const &)> on_self_loop;
-    // Who created the client's socket, or whom else to count it for; nullopt when the kernel does not say. For the limit a user has. On TCP it fills in
-    // flow.socket and flow.dialled_from.
-    std::function<std::optional<uid_t>(Flow &)> client_uid;
+    // Who created the client's socket, or whom else to count it for; nullopt when the kernel does not say. For the limit a
+    // user has. On TCP it fills in flow.recorded, flow.socket and flow.dialled_from. With the accepted descriptor; -1: it is
+    // not ours.
+    std::function<std::optional<uid_t>(Flow &, int)> client_uid;
     // Does somebody still hold the client's end? For half-closed clients.
     std::function<bool(Flow const &)> client_alive;
   };

@@ -83,7 +83,7 @@ bool OlderConnections::told_of(TcpSocket const &socket) {
 
 asio::awaitable<bool> OlderConnections::deal_with(TcpSocket socket, bool name, Tally &tally) {
   Flow flow = flow_of(socket);
-  parts_.gateway.parts().client_uid(flow);  // for flow.socket
+  parts_.gateway.parts().client_uid(flow, -1);  // for flow.socket
   if (!flow.socket || flow.socket->cookie != socket.id.cookie) co_return false;
   RequestEvent event = parts_.gateway.new_event(flow, parts_.gateway.mode());
   AttributionResult who = Unattributed{Reason::attribution_busy, "too many connections were to be named"};

@@ -31,7 +31,8 @@ json::object status_of(StatusSources const &sources) {
     auto const &counts = bpf->counters();
     auto const kernel = bpf->connections().counters();
     reply["attributions"] = json::object{{"by_kernel", counts.by_kernel},   {"described", counts.described},
-                                         {"by_prober", counts.by_prober},   {"disagreed", counts.disagreed},
+                                         {"gone", counts.gone},             {"by_prober", counts.by_prober},
+                                         {"disagreed", counts.disagreed},   {"forgotten", kernel.forgotten},
                                          {"recorded", kernel.recorded},     {"over_quota", kernel.refused_quota},
                                          {"no_room", kernel.refused_full}};
   }

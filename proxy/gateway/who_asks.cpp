@@ -8,6 +8,7 @@ namespace imdsgate {
 namespace {
 
 constexpr auto kBeyond = static_cast<uid_t>(-1);  // nobody's: chown(2) and setuid(2) take it for "as it is"
+constexpr auto kForgetAfter = std::chrono::minutes(1);  // longer than anybody waits to be accepted
 
 std::optional<uid_t> peer_uid(int fd) {
   ucred credentials{};
@@ -39,6 +40,7 @@ Result<std::unique_ptr<WhoAsks>> WhoAsks::open(Settings const &settings, std::st
                              {made->parts_.loop, *made->prober_, made->parts_.metrics, tracker_replaced});
   if (!feed) return feed.error();
   made->exec_feed_ = *std::move(feed);
+  if (auto *bpf = made->tier_->bpf()) bpf->hear_of_execs(made->exec_feed_->events());
   made->execs_.emplace(made->exec_feed_->events(), std::move(host_id));
   return made;
 }
@@ -66,35 +68,23 @@ void WhoAsks::note_dial_times() {
   }
 }
 
-std::optional<uid_t> WhoAsks::client_uid(Flow &flow) {
+std::optional<uid_t> WhoAsks::client_uid(Flow &flow, int accepted) {
   if (flow.transport == Transport::unix_socket) return peer_uid(flow.unix_fd);
-  if (!flow.bridge.empty()) {
-    look_up_beyond(flow);
-    return kBeyond;
-  }
-  sockets_->look_up(flow);
+  bool const recorded = tier_->bpf() != nullptr && accepted >= 0 && tier_->bpf()->recognise(flow, accepted);
+  if (!flow.bridge.empty()) return kBeyond;
+  if (!recorded) sockets_->look_up(flow);
   return flow.socket ? std::optional(flow.socket->uid) : std::nullopt;
-}
-
-// By what the kernel wrote down of the client's end, which sock_diag does not see.
-void WhoAsks::look_up_beyond(Flow &flow) {
-  auto const *bpf = tier_->bpf();
-  if (bpf == nullptr || !flow.syn) return;
-  flow.dialled_from = flow.client;
-  auto cookie = bpf->connections().find_beyond(flow.dialled_from, flow.original, *flow.syn);
-  if (auto const before = cookie ? std::nullopt : sockets_->before_translation(flow)) {
-    flow.dialled_from = *before;
-    cookie = bpf->connections().find_beyond(flow.dialled_from, flow.original, *flow.syn);
-  }
-  auto const entry = cookie ? bpf->connections().find(*cookie) : std::nullopt;
-  if (entry) flow.socket = SocketId{entry->inode, *cookie, entry->socket_uid, entry->cgroup};
 }
 
 bool WhoAsks::client_alive(Flow const &flow) {
   if (!flow.bridge.empty()) {
-    return tier_->bpf() != nullptr && flow.socket && tier_->bpf()->connections().find(flow.socket->cookie);
+    return tier_->bpf() != nullptr && tier_->bpf()->open_at_client(flow);
   }
   return flow.transport == Transport::unix_socket || sockets_->open_at_client(flow);
+}
+
+void WhoAsks::tick() {
+  if (tier_->bpf() != nullptr) tier_->bpf()->connections().forget_closed(kForgetAfter);
 }
 
 boost::asio::awaitable<void> WhoAsks::write_proven(Worker &worker) {

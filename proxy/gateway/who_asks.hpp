@@ -38,9 +38,10 @@ class WhoAsks {
 
   // When the redirect is in place, which may be what loads conntrack: for whom the tier has no record of.
   void note_dial_times();
-  // Of the client's end, where the kernel names its socket; fills flow.socket and flow.dialled_from. Those of other network
-  // namespaces are one user, who is none of this one's.
-  std::optional<uid_t> client_uid(Flow &flow);
+  // Of the client's end, where the kernel names its socket; fills flow.recorded, flow.socket and flow.dialled_from. Those of
+  // other network namespaces are one user, who is none of this one's. `accepted`: the descriptor; -1: it is not ours.
+  std::optional<uid_t> client_uid(Flow &flow, int accepted);
+  void tick();  // about once a second
   bool client_alive(Flow const &flow);
   boost::asio::awaitable<void> write_proven(Worker &worker);
   void close();  // before the loop ends
@@ -48,7 +49,6 @@ class WhoAsks {
  private:
   WhoAsks(Settings const &settings, Parts parts);
   Result<void> open_prober();
-  void look_up_beyond(Flow &flow);
 
   Parts const parts_;
   ProvenFile const proven_file_;

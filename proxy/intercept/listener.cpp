@@ -14,7 +14,6 @@
 #include <cstring>
 
 #include "intercept/descriptor.hpp"
-#include "intercept/saved_syn.hpp"
 #include "model/sockaddr.hpp"
 
 namespace imdsgate {
@@ -48,7 +47,6 @@ Listener::Listener(Executor executor, int fd, Transport transport, Endpoint loca
   int const on = 1;
   // A hint; every connection has it from its listener (tcp(7) of Linux does not say so, tcp_create_openreq_child copies).
   ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-  if (!local.address.is_loopback()) keep_syns(fd);
 }
 
 Result<std::unique_ptr<Listener>> Listener::open_tcp(Executor executor, Endpoint const &endpoint) {

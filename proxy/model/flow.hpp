@@ -23,6 +23,13 @@ struct SocketId {
   auto operator<=>(SocketId const &) const = default;
 };
 
+// One connection of one socket, as the kernel programs write it down (bpf/attribute_maps.h).
+struct ConnectionId {
+  std::uint64_t cookie = 0;
+  std::uint64_t connected_ns = 0;  // on CLOCK_MONOTONIC; a socket can be connected anew
+  auto operator<=>(ConnectionId const &) const = default;
+};
+
 struct Flow {
   Transport transport = Transport::tcp;
   Endpoint client;  // the peer as accept() saw it; its port may have been remapped by NAT (facts §1). Unset
@@ -40,7 +47,7 @@ struct Flow {
   Endpoint dialled_from;  // with `socket`: `client` before its port was translated
   // TCP from another network namespace: the guarded bridge it came over (`containers`); empty: from this one.
   std::string bridge;
-  std::optional<std::uint32_t> syn;  // with `bridge`: the sequence number of its SYN; nullopt: not kept
+  std::optional<ConnectionId> recorded;  // TCP: whose client's record the kernel says this connection has
 };
 
 }  // namespace imdsgate

@@ -202,7 +202,9 @@ TEST_F(BpfClient, OnAReusedPortIsNotTakenForTheOneBefore) {
   EXPECT_BY_KERNEL(named_after(kAskSize), one.pid());
   auto const first = flow_;
   one.end();
-  EXPECT_FALSE(bpf_->connections().find(first.socket->cookie)) << "removed when it closed";
+  EXPECT_TRUE(bpf_->connections().find(*first.recorded)) << "who sent may still be asked about";
+  accepted_.clear();
+  EXPECT_FALSE(bpf_->connections().find(*first.recorded)) << "removed when both ends were closed";
   Child two = waiting([&] { send_ask(connect_from(45555)); });
   EXPECT_BY_KERNEL(named_after(kAskSize), two.pid());
   EXPECT_EQ(flow_.client, first.client);

@@ -36,7 +36,8 @@ sockaddr_in BpfHost::service_address() const {
 
 Flow BpfHost::accept_known() {
   flow_ = accept();
-  sockets_->look_up(flow_);
+  bool const recorded = bpf_->recognise(flow_, accepted_.back().get());
+  if (!recorded) sockets_->look_up(flow_);
   return flow_;
 }
 

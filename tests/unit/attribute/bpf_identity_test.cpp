@@ -1,6 +1,7 @@
 #include "attribute/bpf_identity.hpp"
 
 #include <gtest/gtest.h>
+#include <sys/sysmacros.h>
 
 #include <functional>
 #include <vector>
@@ -48,6 +49,64 @@ TEST(BpfIdentity, OfWhichTheMainThreadHasEndedIsStillTheSame) {
   now.mm = 0;
   EXPECT_TRUE(still_same_task(task(), now));
   EXPECT_FALSE(same_task(task(), now)) << "what two records say is compared as it is";
+}
+
+// What connected at 50 ns, having exec'd a file with device 8:1.
+bpf_connection connection() {
+  bpf_connection connection{};
+  connection.connector = task();
+  connection.connector.start_boottime = 70'000'000;
+  connection.parent = task();
+  connection.parent.tgid = 3;
+  connection.parent.start_boottime = 30'000'000;
+  connection.image.file = 0x1000;
+  connection.image.device = (8u << 20) | 1u;
+  connection.image.inode = 77;
+  connection.image.stack_start = 5;
+  connection.image.arg_start = 6;
+  connection.parent_file = 0x2000;
+  connection.connected_ns = 50;
+  return connection;
+}
+
+struct Exec {
+  pid_t tgid = 4;
+  std::uint64_t start_ticks = 7;
+  std::int64_t at = 50;
+  FileId file{makedev(8, 1), 77};
+  std::uint64_t stack_start = 5, arg_start = 6;
+};
+
+ExecRecord record_of(Exec const &exec) {
+  ExecRecord record;
+  record.time = MonotonicTime(std::chrono::nanoseconds(exec.at));
+  record.tgid = exec.tgid;
+  record.start_ticks = exec.start_ticks;
+  auto process = std::make_shared<Process>();
+  process->id.exec = {exec.file, "comm", exec.stack_start, exec.arg_start};
+  record.process = process;
+  return record;
+}
+
+TEST(BpfIdentity, OnlyItsOwnExecBroughtAboutWhatConnected) {
+  EXPECT_TRUE(brought_about(record_of({}), connection()));
+  Exec const others[] = {{.tgid = 3},           {.start_ticks = 8}, {.at = 51},       {.file = {makedev(8, 2), 77}},
+                         {.file = {makedev(8, 1), 78}}, {.stack_start = 9}, {.arg_start = 9}};
+  for (auto const &other : others) EXPECT_FALSE(brought_about(record_of(other), connection())) << &other - others;
+  auto unknown = record_of({});
+  unknown.process.reset();
+  EXPECT_FALSE(brought_about(unknown, connection()));
+}
+
+TEST(BpfIdentity, ACopyOfItsParentIsWhatTheParentExecd) {
+  auto copy = connection();
+  EXPECT_FALSE(is_copy_of_parent(copy));
+  copy.parent_file = copy.image.file;
+  EXPECT_TRUE(is_copy_of_parent(copy));
+  EXPECT_TRUE(brought_about(record_of({.tgid = 3, .start_ticks = 3}), copy));
+  EXPECT_FALSE(brought_about(record_of({}), copy));
+  copy.image.file = copy.parent_file = 0;  // neither could be looked at
+  EXPECT_FALSE(is_copy_of_parent(copy));
 }
 
 TEST(BpfIdentity, InOtherMemoryHasBegunToExec) {

@@ -40,7 +40,7 @@ TEST_F(BpfRace, BytesOfASendThatIsNotOverAreNotTheEarlierSenders) {
   ASSERT_EQ(before->holders[0]->process.id.tgid, child.pid());
   ASSERT_EQ(::write(go[1], "g", 1), 1);
   receive(100'000);
-  auto const entry = bpf_->connections().find(flow_.socket->cookie);
+  auto const entry = bpf_->connections().find(*flow_.recorded);
   ASSERT_TRUE(entry);
   ASSERT_EQ(entry->sent, 1u) << "the send is not over";
   ASSERT_EQ(entry->flags, 0u);
@@ -183,7 +183,9 @@ TEST_F(BpfRace, TwoDaemonsAtOnceDoNotDisturbEachOther) {
   auto const result = named_after(1);
   ASSERT_NAMED(result);
   EXPECT_EQ(result->method, Attribution::Method::bpf);
-  auto const entry = (*second)->find(flow_.socket->cookie);
+  auto const id = (*second)->client_of(accepted_.back().get());
+  ASSERT_TRUE(id);
+  auto const entry = (*second)->find(*id);
   ASSERT_TRUE(entry);
   EXPECT_EQ(entry->connector.tgid, static_cast<std::uint32_t>(child.pid()));
   second->reset();
@@ -215,7 +217,9 @@ TEST_F(BpfRace, WithoutCapabilitiesWhatWasLoadedIsRead) {
   accept_known();
   Child reader([&](auto ready) {
     become(65534, 65534);
-    auto const entry = bpf_->connections().find(flow_.socket->cookie);
+    auto const id = bpf_->connections().client_of(accepted_.back().get());
+    if (id != flow_.recorded) ::_exit(97);
+    auto const entry = bpf_->connections().find(*id);
     auto const look = bpf_->connections().look(client.pid());
     if (!entry || !look || !same_task(entry->connector, look->process)) ::_exit(97);
     ready();

@@ -49,6 +49,17 @@ TEST(ExecHistory, FindsTheLastExecOfAProcess) {
   EXPECT_EQ(history.recent().size(), 2u);
 }
 
+TEST(ExecHistory, FindsTheLastExecByATime) {
+  ExecHistory history;
+  for (std::uint32_t exec = 1; exec <= 3; ++exec) add(history, exec_of(5, at(exec * 1ms), exec));
+  add(history, exec_of(6, at(2ms), 9));
+  ASSERT_TRUE(history.find(5, 7, at(2ms)));
+  EXPECT_EQ(history.find(5, 7, at(2ms))->exec_seq, 2u);
+  EXPECT_EQ(history.find(5, 7, at(9ms))->exec_seq, 3u);
+  EXPECT_FALSE(history.find(5, 7, at(0ms)));
+  EXPECT_FALSE(history.find(5, 8, at(9ms)));
+}
+
 TEST(ExecHistory, RemembersTheDeadForAsLongAsItIsTold) {
   ExecHistory history({.retain = 2000ms});
   add(history, exec_of(5, at(0ms)));

@@ -67,6 +67,13 @@ TEST_F(ExecContextTest, WhatWasRecordedIsAddedOnce) {
   EXPECT_NE(context_.with_exec(who), known) << "it has exec'd again";
 }
 
+TEST_F(ExecContextTest, WhoEndedIsAsItWasRecordedWhoeverHasItsNumberNow) {
+  execs_.tell(exec_of(exec_, shell_, at(1000ms)));
+  auto gone = std::make_shared<Lineage>(*as_read(shell_));
+  gone->process.at_exec = std::make_shared<Process const>(self_);
+  EXPECT_EQ(context_.with_exec(gone), gone);
+}
+
 TEST_F(ExecContextTest, WhoAdoptedItIsNotItsParent) {
   execs_.tell(exec_of(exec_, shell_, at(1000ms)));
   auto const known = context_.with_exec(as_read(init_));
