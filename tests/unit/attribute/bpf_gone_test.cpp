@@ -124,6 +124,7 @@ TEST_F(BpfGone, LeavesARecordUntilNobodyCanAskForIt) {
   auto const id = *flow_.recorded;
   EXPECT_EQ(bpf_->connections().forget_closed(std::chrono::nanoseconds(0)), 0u) << "it is open";
   child.end();
+  run_until([&] { return bpf_->connections().find(id)->closed_ns != 0; });  // when the other end has answered its FIN
   EXPECT_EQ(bpf_->connections().forget_closed(std::chrono::hours(1)), 0u) << "it has only just been closed";
   EXPECT_TRUE(bpf_->connections().find(id));
   EXPECT_EQ(bpf_->connections().forget_closed(std::chrono::nanoseconds(0)), 1u);

@@ -148,7 +148,7 @@ TEST_F(BpfFlood, TakesNothingFromAnotherCgroupAndEndsWithIt) {
   TestCgroup const here, there;
   {
     auto const flood = in(here, [this](auto ready) {
-      rlimit const many{4 * BPF_QUOTA, 4 * BPF_QUOTA};
+      rlimit const many{2 * BPF_QUOTA + 64, 2 * BPF_QUOTA + 64};
       if (::setrlimit(RLIMIT_NOFILE, &many) != 0) ::_exit(97);
       for (int i = 0; i < 2 * BPF_QUOTA; ++i) connect_without_waiting(flooded_);
       ready();
