@@ -71,7 +71,7 @@ class SessionTest : public testing::Test {
     settings_.mode = mode;
     settings_.endpoints = choices.endpoints;
     attributor_.emplace(std::move(who));
-    auto const uid = [](Flow const &) -> std::optional<uid_t> { return 1000; };
+    auto const uid = [](Flow const &, int) -> std::optional<uid_t> { return 1000; };
     auto const alive = [](Flow const &) { return true; };
     Gateway::Parts parts{loop_, *attributor_, execs_, sink_, metrics_, [](Flow const &) {}, uid, alive};
     gateway_.emplace(std::move(parts), settings_, build_policies(choices));
