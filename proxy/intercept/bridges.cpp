@@ -1,30 +1,14 @@
 #include "intercept/bridges.hpp"
 
-#include <linux/rtnetlink.h>
-#include <netlink/cache.h>
-#include <netlink/errno.h>
-#include <netlink/netlink.h>
 #include <netlink/route/link.h>
 #include <netlink/route/route.h>
 
-#include <algorithm>
-#include <memory>
 #include <set>
+
+#include "intercept/route_netlink.hpp"
 
 namespace imdsgate {
 namespace {
-
-struct FreeRouteSocket {
-  void operator()(nl_sock *socket) const { nl_socket_free(socket); }
-};
-struct FreeRouteCache {
-  void operator()(nl_cache *cache) const { nl_cache_free(cache); }
-};
-using RouteCache = std::unique_ptr<nl_cache, FreeRouteCache>;
-
-Error route_error(std::string const &what, int code) {
-  return Error{Errc::system, what + ": " + nl_geterror(code)};
-}
 
 void add_nexthop(rtnl_nexthop *nexthop, void *indices) {
   static_cast<std::set<int> *>(indices)->insert(rtnl_route_nh_get_ifindex(nexthop));
@@ -54,14 +38,12 @@ Result<std::set<int>> default_routes(nl_sock *socket) {
 Result<std::vector<NamedInterface>> look_at_interfaces(std::span<std::string const> names) {
   std::vector<NamedInterface> found;
   if (names.empty()) return found;
-  std::unique_ptr<nl_sock, FreeRouteSocket> const socket(nl_socket_alloc());
-  if (!socket) return Error{Errc::system, "nl_socket_alloc"};
-  if (int const code = nl_connect(socket.get(), NETLINK_ROUTE); code < 0)
-    return route_error("route netlink", code);
-  auto const defaults = default_routes(socket.get());
+  auto const socket = open_route_socket();
+  if (!socket) return socket.error();
+  auto const defaults = default_routes(socket->get());
   if (!defaults) return defaults.error();
   nl_cache *raw = nullptr;
-  if (int const code = rtnl_link_alloc_cache(socket.get(), AF_UNSPEC, &raw); code < 0)
+  if (int const code = rtnl_link_alloc_cache(socket->get(), AF_UNSPEC, &raw); code < 0)
     return route_error("links", code);
   RouteCache const cache(raw);
   for (auto const &name : names) {

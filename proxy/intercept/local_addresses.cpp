@@ -2,38 +2,23 @@
 
 #include <linux/if.h>
 #include <linux/if_addr.h>
-#include <linux/rtnetlink.h>
-#include <netlink/cache.h>
-#include <netlink/errno.h>
-#include <netlink/netlink.h>
 #include <netlink/route/addr.h>
 #include <netlink/route/link.h>
 
 #include <algorithm>
 #include <cstring>
 #include <map>
-#include <memory>
 #include <string>
+
+#include "intercept/route_netlink.hpp"
 
 namespace imdsgate {
 namespace {
-
-struct FreeSocket {
-  void operator()(nl_sock *socket) const { nl_socket_free(socket); }
-};
-struct FreeCache {
-  void operator()(nl_cache *cache) const { nl_cache_free(cache); }
-};
-using Cache = std::unique_ptr<nl_cache, FreeCache>;
 
 struct Link {
   std::string name;
   bool listenable = false;
 };
-
-Error netlink_error(std::string const &what, int code) {
-  return Error{Errc::system, what + ": " + nl_geterror(code)};
-}
 
 // iptables takes a trailing + for a wildcard and has no way to quote; such names are left out of the redirect
 // by interface, not of the host's own addresses.
@@ -47,8 +32,8 @@ bool writable_name(std::string const &name) {
 Result<std::map<int, Link>> read_links(nl_sock *socket) {
   nl_cache *raw = nullptr;
   if (int const code = rtnl_link_alloc_cache(socket, AF_UNSPEC, &raw); code < 0)
-    return netlink_error("links", code);
-  Cache const cache(raw);
+    return route_error("links", code);
+  RouteCache const cache(raw);
   std::map<int, Link> links;
   for (auto *object = nl_cache_get_first(raw); object != nullptr; object = nl_cache_get_next(object)) {
     auto *const link = reinterpret_cast<rtnl_link *>(object);
@@ -94,16 +79,14 @@ bool LocalAddresses::contains(Address const &address) const {
 }
 
 Result<LocalAddresses> read_local_addresses() {
-  std::unique_ptr<nl_sock, FreeSocket> const socket(nl_socket_alloc());
-  if (!socket) return Error{Errc::system, "nl_socket_alloc"};
-  if (int const code = nl_connect(socket.get(), NETLINK_ROUTE); code < 0)
-    return netlink_error("route netlink", code);
-  auto const links = read_links(socket.get());
+  auto const socket = open_route_socket();
+  if (!socket) return socket.error();
+  auto const links = read_links(socket->get());
   if (!links) return links.error();
   nl_cache *raw = nullptr;
-  if (int const code = rtnl_addr_alloc_cache(socket.get(), &raw); code < 0)
-    return netlink_error("addresses", code);
-  Cache const cache(raw);
+  if (int const code = rtnl_addr_alloc_cache(socket->get(), &raw); code < 0)
+    return route_error("addresses", code);
+  RouteCache const cache(raw);
 
   LocalAddresses local;
   std::map<std::pair<std::string, bool>, std::pair<int, Address>>

@@ -179,22 +179,6 @@ TEST_F(BpfClient, ThatIsTracedIsTheProbersToName) {
 }
 
 TEST_F(BpfClient, OnAReusedPortIsNotTakenForTheOneBefore) {
-  auto const connect_from = [&](std::uint16_t port) {
-    int const fd = ::socket(AF_INET, SOCK_STREAM, 0);
-    int const one = 1;
-    linger const reset{1, 0};
-    sockaddr_in source{};
-    source.sin_family = AF_INET;
-    source.sin_port = htons(port);
-    sockaddr_in const address = service_address();
-    ::setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-    ::setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
-    if (::bind(fd, reinterpret_cast<sockaddr *>(&source), sizeof source) != 0 ||
-        ::connect(fd, reinterpret_cast<sockaddr const *>(&address), sizeof address) != 0) {
-      ::_exit(97);
-    }
-    return fd;
-  };
   Child one = waiting([&] {
     int const fd = connect_from(45555);
     send_ask(fd);

@@ -1,5 +1,4 @@
 // Whom the kernel's record names when the client is no more: closed, reset or ended before the gateway looked.
-#include <netinet/in.h>
 #include <sys/wait.h>
 
 #include "bpf_host.hpp"
@@ -19,23 +18,6 @@ class BpfGone : public BpfHost {
     EXPECT_EQ(::waitid(P_PID, static_cast<id_t>(child.pid()), &info, WEXITED), 0);
     EXPECT_EQ(info.si_status, 0);
     return child.pid();
-  }
-
-  int connect_from(std::uint16_t port) const {
-    int const fd = ::socket(AF_INET, SOCK_STREAM, 0);
-    int const one = 1;
-    linger const reset{1, 0};
-    sockaddr_in source{};
-    source.sin_family = AF_INET;
-    source.sin_port = htons(port);
-    sockaddr_in const address = service_address();
-    ::setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-    ::setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
-    if (::bind(fd, reinterpret_cast<sockaddr *>(&source), sizeof source) != 0 ||
-        ::connect(fd, reinterpret_cast<sockaddr const *>(&address), sizeof address) != 0) {
-      ::_exit(97);
-    }
-    return fd;
   }
 };
 

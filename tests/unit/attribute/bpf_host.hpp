@@ -18,6 +18,8 @@ class BpfHost : public LiveHost {
   void TearDown() override;
 
   sockaddr_in service_address() const;
+  // In a child: from that port, and closed by a reset.
+  int connect_from(std::uint16_t port) const;
   // The next connection, with its client's socket looked up, as the gateway does at accept.
   Flow accept_known();
   // Reads from the connection that was accepted last until `bytes` have come, ten seconds at most.
