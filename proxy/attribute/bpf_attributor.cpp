@@ -41,7 +41,7 @@ Unattributed execed(std::uint32_t tgid) {
 
 // Who connected is known, and who else can send by the ring or take it out of the flight is not.
 std::optional<Unattributed> unseen_holder(bpf_connection const &seen, Unattributed const &why) {
-  if (why.reason != Reason::no_holder) return std::nullopt;
+  if (why.reason != Reason::no_holder || seen.closed_ns != 0) return std::nullopt;
   return Unattributed{Reason::holder_uncertain,
                       process_text(seen.connector.tgid) +
                           " connected, and no process has a descriptor of its socket: it is in an io_uring, "

@@ -33,7 +33,10 @@ struct socket_alloc { struct socket socket; struct inode vfs_inode; };
 struct sock { struct socket *sk_socket; kuid_t sk_uid; };
 #pragma clang attribute pop
 
+#define TCP_FIN_WAIT2 5
 #define TCP_CLOSE 7
+#define TCP_LAST_ACK 9
+#define TCP_CLOSING 11
 #define AF_INET 2
 #define PF_USER_WORKER_OR_KTHREAD (0x00004000 | 0x00000010 | 0x00200000)  // PF_USER_WORKER, PF_IO_WORKER, PF_KTHREAD
 
@@ -266,16 +269,20 @@ static __always_inline void establish(struct bpf_sock_ops *ctx, struct bpf_sock 
   if (!connection) return;
   __u64 key = numbers(ctx->snd_una, ctx->rcv_nxt);
   connection->numbers = key;
-  bpf_map_update_elem(&established, &key, &id, BPF_ANY);
+  if (bpf_map_update_elem(&established, &key, &id, BPF_NOEXIST) == 0) return;
+  struct bpf_connection_id *other = bpf_map_lookup_elem(&established, &key);
+  if (other) other->cookie = 0;  // two claim one pair of numbers (TCP_REPAIR can): it is nobody's
 }
 
 static __always_inline void join(struct bpf_sock_ops *ctx, struct bpf_sock *sk) {
   __u64 key = numbers(ctx->rcv_nxt, ctx->snd_una);
   struct bpf_connection_id *id = bpf_map_lookup_elem(&established, &key);
-  if (!id) return;
+  if (!id || !id->cookie) return;
   struct bpf_connection_id *client = bpf_sk_storage_get(&accepted, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
   if (!client) return;
   *client = *id;
+  struct bpf_connection *connection = bpf_map_lookup_elem(&connections, client);
+  if (connection) __sync_fetch_and_or(&connection->over, BPF_JOINED);
   bpf_map_delete_elem(&established, &key);
 }
 
@@ -290,15 +297,20 @@ static __always_inline bool remove_record(struct bpf_connection_id *id, struct b
 
 // One end is closed: the second of them to be so takes the record along.
 static __always_inline void end(struct bpf_connection_id *id, struct bpf_connection *connection, __u32 which) {
+  __u32 both = BPF_CLIENT_CLOSED | BPF_ACCEPTED_CLOSED;
   __u32 before = __sync_fetch_and_or(&connection->over, which);
-  if ((before | which) == (BPF_CLIENT_CLOSED | BPF_ACCEPTED_CLOSED)) remove_record(id, connection);
+  if (((before | which) & both) == both) remove_record(id, connection);
 }
 
 static __always_inline void close_connection(struct bpf_sock_ops *ctx, struct bpf_sock *sk) {
   struct bpf_connection_id id = {};
   struct bpf_connection *connection = record_of(ctx, sk, &id);
   if (!connection) return;
-  if (!connection->numbers) {
+  // The other end has acknowledged its FIN and is not joined with it: it is somebody's elsewhere, the service's say. After a
+  // reset it may still be on its way here.
+  __u32 from = ctx->args[0];
+  bool answered = from == TCP_FIN_WAIT2 || from == TCP_LAST_ACK || from == TCP_CLOSING;
+  if (!connection->numbers || (answered && !(connection->over & BPF_JOINED))) {
     remove_record(&id, connection);
     return;
   }

@@ -11,10 +11,11 @@ enum {
   BPF_SENT_UNDER_ANOTHER_PARENT = 8,  // its parent ended, exec'd, or changed its credentials
 };
 
-// What has become of its two ends: bits of bpf_connection::over. With both of them the record is removed.
+// What has become of its two ends: bits of bpf_connection::over. When both are closed the record is removed.
 enum {
   BPF_CLIENT_CLOSED = 1,    // the client's socket is closed, or connected anew
   BPF_ACCEPTED_CLOSED = 2,  // nobody has a descriptor of the accepted one any more
+  BPF_JOINED = 4,           // the accepted one knows this record
 };
 
 // What a process runs. `file` is the address of the kernel's struct file of the executable: an exec makes another, a

@@ -58,7 +58,7 @@ class Gateway:
         self.errors = lab.directory / f"{name}.err"
         self.settings = {
             "mode": mode, "provider": "ec2", "control": {"socket": str(lab.directory / f"{name}.sock")},
-            "sinks": [{"type": "file", "path": str(self.events_path)}],
+            "sinks": [{"type": "file", "path": str(self.events_path), "max_size": "2048MiB"}],
             "attribution": os.environ.get("IMDSGATE_ATTRIBUTION"), **configuration,
         }
         self.write()
