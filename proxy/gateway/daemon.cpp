@@ -8,10 +8,12 @@
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <csignal>
+#include <functional>
 #include <iostream>
 
 #include "attribute/pid_namespace.hpp"
 #include "gateway/capabilities.hpp"
+#include "gateway/changes.hpp"
 #include "gateway/control.hpp"
 #include "gateway/gateway.hpp"
 #include "gateway/instance_lock.hpp"
@@ -31,7 +33,6 @@
 namespace imdsgate {
 
 namespace asio = boost::asio;
-namespace json = boost::json;
 
 namespace {
 
@@ -52,15 +53,11 @@ class Daemon {
  private:
   Result<void> open_parts();
   Result<void> open_root_dialler();
-  asio::awaitable<void> look_at_host_rules(bool told);
-  std::string existing() const;
   void stop_without(Lifecycle what, std::string message);
   Result<void> open_control_and_metrics();
   asio::awaitable<void> serve_signals();
   asio::awaitable<void> tick();
   asio::awaitable<void> stop();
-  asio::awaitable<json::object> set_mode(Mode mode, ControlPeer peer);
-  asio::awaitable<json::object> reload(std::optional<ControlPeer> peer);
   void announce(Lifecycle what, bool alert, std::string message, std::optional<ControlPeer> peer = std::nullopt,
                 std::map<std::string, std::string> details = {});
   void refresh_metrics();
@@ -81,6 +78,7 @@ class Daemon {
   std::optional<Gateway> gateway_;
   std::optional<Interception> interception_;
   std::optional<OlderConnections> older_connections_;
+  std::optional<Changes> changes_;
   ControlCommands commands_;
   bool stopping_ = false;
   int exit_code_ = 0;
@@ -110,7 +108,7 @@ Result<void> Daemon::start_up() {
   interception_.emplace(*gateway_, *worker_, settings_, metrics_, [this](Lifecycle what, bool alert, std::string message) {
     announce(what, alert, std::move(message));
   });
-  interception_->on_look([this](bool told) { return look_at_host_rules(told); });
+  interception_->on_look([this](bool told) { return changes_->look_at_host_rules(told); });
   if (auto listening = interception_->open_listeners(inherited_listeners()); !listening) return listening;
   if (auto opened = open_control_and_metrics(); !opened) return opened;
   auto cutter = Bypassing::open();
@@ -118,6 +116,8 @@ Result<void> Daemon::start_up() {
   older_connections_.emplace(OlderConnections::Parts{
       *gateway_, *worker_, *std::move(cutter), settings_.listen_port, [this] { return interception_->fenced(); },
       [this](std::string message) { announce(Lifecycle::drift, true, std::move(message)); }});
+  changes_.emplace(Changes::Parts{loop_.get_executor(), configuration_, *gateway_, *interception_, *older_connections_, *who_asks_, *worker_, metrics_,
+                                  std::bind_front(&Daemon::announce, this)});
   if (auto armed = interception_->arm(settings_.mode); !armed) return armed;
   who_asks_->note_dial_times();
   return {};
@@ -156,26 +156,6 @@ Result<void> Daemon::open_root_dialler() {
   return {};
 }
 
-std::string Daemon::existing() const {
-  std::string text;
-  for (auto const &denial : configuration_.host_rules().denials) text += (text.empty() ? "" : "\n") + denial.to_string();
-  return text;
-}
-
-asio::awaitable<void> Daemon::look_at_host_rules(bool told) {
-  auto const look = co_await configuration_.look_at_host_rules_again(*worker_, told);
-  if (look.error) {
-    announce(Lifecycle::drift, true, "what was taken over of the host's own rules stays as it was: " + look.error->detail);
-  }
-  if (!look.changed) co_return;
-  gateway_->use(configuration_.policies());
-  std::string const now = existing();
-  std::string const message = "the host's own rules were changed and are taken over as they are now" + (now.empty() ? ": they keep nobody away" : ":\n" + now);
-  std::map<std::string, std::string> details;
-  if (!now.empty()) details["existing"] = now;
-  announce(Lifecycle::existing_changed, false, message, std::nullopt, std::move(details));
-}
-
 // A helper that is gone cannot be started again: the capabilities it needs were dropped. The service manager starts all
 // of it anew.
 void Daemon::stop_without(Lifecycle what, std::string message) {
@@ -198,8 +178,8 @@ Result<void> Daemon::open_control_and_metrics() {
   };
   commands_.unknown_paths = [this] { return unknown_paths_of(*reporter_); };
   commands_.mode = [this] { return gateway_->mode(); };
-  commands_.set_mode = [this](Mode mode, ControlPeer peer) { return set_mode(mode, peer); };
-  commands_.reload = [this](std::optional<ControlPeer> peer) { return reload(peer); };
+  commands_.set_mode = [this](Mode mode, ControlPeer peer) { return changes_->set_mode(mode, peer); };
+  commands_.reload = [this](std::optional<ControlPeer> peer) { return changes_->reload(peer); };
   asio::co_spawn(loop_, serve_control(*control_, commands_, group), asio::detached);
   if (!settings_.metrics) return {};
   auto metrics = Listener::open_tcp(loop_.get_executor(), *settings_.metrics);
@@ -218,7 +198,7 @@ int Daemon::run() {
   if (!who_asks_->tier().why_not_bpf().empty()) details["attribution_not_bpf"] = who_asks_->tier().why_not_bpf();
   if (auto unseen = what_is_not_seen(); !unseen.empty()) details["attribution_not_seen"] = std::move(unseen);
   auto const &[denials, left_out] = configuration_.host_rules();
-  if (!denials.empty()) details["existing"] = existing();
+  if (!denials.empty()) details["existing"] = configuration_.existing();
   for (auto const &endpoint : left_out) {
     details["not_guarded"] += (details["not_guarded"].empty() ? "" : " ") + endpoint.to_string();
   }
@@ -240,7 +220,7 @@ asio::awaitable<void> Daemon::serve_signals() {
     if (code) co_return;
     if (signal != SIGHUP) break;
     ::sd_notify(0, "RELOADING=1");
-    co_await reload(std::nullopt);
+    co_await changes_->reload(std::nullopt);
     ::sd_notify(0, "READY=1");
   }
   ::sd_notify(0, "STOPPING=1");
@@ -300,60 +280,6 @@ void Daemon::refresh_metrics() {
   auto const &tokens = gateway_->history().tokens();
   metrics_.set_tokens(tokens.size(), tokens.forgotten());
   metrics_.set_mode(gateway_->mode());
-}
-
-asio::awaitable<json::object> Daemon::set_mode(Mode mode, ControlPeer peer) {
-  auto const before = gateway_->mode();
-  gateway_->set_mode(mode);
-  auto const applied = co_await interception_->apply(mode);
-  asio::co_spawn(loop_, older_connections_->look(), asio::detached);
-  announce(Lifecycle::mode_changed, false,
-           "mode " + std::string(to_string(before)) + " → " + std::string(to_string(mode)) +
-               ", until a reload or a restart returns to what " + configuration_.mode_source() + " says",
-           peer, {{"previous_mode", std::string(to_string(before))}});
-  json::object reply{{"mode", to_string(mode)}};
-  if (!applied) {
-    announce(Lifecycle::drift, true, "the firewall does not fit the mode: " + applied.error().detail);
-    reply["error"] = "the mode is changed; the firewall is not: " + applied.error().detail;
-  }
-  co_return reply;
-}
-
-asio::awaitable<json::object> Daemon::reload(std::optional<ControlPeer> peer) {
-  auto const reloaded = co_await configuration_.reload(*worker_);
-  metrics_.count_reload(reloaded.errors.empty());
-  json::object reply;
-  if (!reloaded.errors.empty()) {
-    json::array problems;
-    std::string text = "the configuration has errors, the old policy stays:";
-    for (auto const &problem : reloaded.errors) {
-      problems.emplace_back(problem.to_string());
-      text += "\n  " + problem.to_string();
-    }
-    announce(Lifecycle::reload_failed, true, std::move(text), peer);
-    co_return json::object{{"error", "the configuration has errors, the old policy stays"}, {"problems", problems}};
-  }
-  if (auto const &error = reloaded.host_rules) {
-    announce(Lifecycle::drift, true, "what was taken over of the host's own rules stays as it was: " + error->detail);
-  }
-  gateway_->reload(settings_, configuration_.policies());
-  interception_->reload(settings_);
-  if (auto guarded = who_asks_->tier().guard(settings_); !guarded) {
-    announce(Lifecycle::drift, true, guarded.error().detail);  // those that are new are the prober's
-  }
-  auto const applied = co_await interception_->apply(settings_.mode);
-  asio::co_spawn(loop_, older_connections_->look(), asio::detached);
-  std::string message = "configuration read again; mode " + std::string(to_string(settings_.mode)) + " as " + configuration_.mode_source() + " says";
-  auto const &restart = reloaded.needs_restart;
-  if (!restart.empty()) message += "; needs a restart to take effect: " + restart;
-  announce(Lifecycle::reloaded, false, std::move(message), peer);
-  reply["mode"] = to_string(settings_.mode);
-  if (!restart.empty()) reply["needs_restart"] = restart;
-  if (!applied) {
-    announce(Lifecycle::drift, true, "the firewall could not be brought up to date: " + applied.error().detail);
-    reply["error"] = "the policy is new; the firewall is not: " + applied.error().detail;
-  }
-  co_return reply;
 }
 
 void Daemon::announce(Lifecycle what, bool alert, std::string message, std::optional<ControlPeer> peer,

@@ -99,4 +99,10 @@ void LiveConfiguration::take_over(HostRules rules) {
   policies_ = beside_host_rules(policies_, host_rules_.denials, host_rules_.left_out);
 }
 
+std::string LiveConfiguration::existing() const {
+  std::string text;
+  for (auto const &denial : host_rules_.denials) text += (text.empty() ? "" : "\n") + denial.to_string();
+  return text;
+}
+
 }  // namespace imdsgate

@@ -37,6 +37,7 @@ class LiveConfiguration {
   Settings const &settings() const { return settings_; }
   PolicySet const &policies() const { return policies_; }
   HostRules const &host_rules() const { return host_rules_; }
+  std::string existing() const;  // whom the host's own rules keep away, one a line; empty: nobody
   std::string mode_source() const { return options_.mode ? "--mode" : "the configuration file"; }
 
  private:
