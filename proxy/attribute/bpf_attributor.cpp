@@ -56,7 +56,7 @@ BpfAttributor::BpfAttributor(ProberClient &prober, std::unique_ptr<BpfConnection
       connections_(std::move(connections)),
       options_(options),
       lineages_(options.cached, options.describe_again),
-      gone_(prober, *connections_, {options.describe_within, options.cached, options.describe_again}) {}
+      gone_(prober, *connections_, {options.cached, options.describe_again}) {}
 
 bool BpfAttributor::recognise(Flow &flow, int accepted) const {
   flow.recorded = connections_->client_of(accepted);
@@ -170,7 +170,7 @@ asio::awaitable<LineagePtr> BpfAttributor::describe(bpf_connection connection) {
     }
     if (connections_->lives(connection.connector)) co_return nullptr;
   }
-  auto lineage = co_await gone_.describe(connection);
+  auto lineage = co_await gone_.describe(connection, Clock::now() + options_.describe_within);
   if (lineage) ++counters_.gone;
   co_return lineage;
 }

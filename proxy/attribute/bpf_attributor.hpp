@@ -19,8 +19,7 @@
 namespace imdsgate {
 
 struct BpfAttributorOptions {
-  std::chrono::milliseconds describe_within{
-      150};                   // half of what the prober then still has, were it to be asked
+  std::chrono::milliseconds describe_within{150};
   std::size_t cached = 4096;  // descriptions
   std::chrono::milliseconds describe_again{5000};
   // How long a send is waited for that is not counted yet: before the prober is asked, and when it names nobody.
@@ -33,6 +32,10 @@ class BpfAttributor : public Attributor {
   // `prober` must outlive this.
   BpfAttributor(ProberClient &prober, std::unique_ptr<BpfConnections> connections,
                 BpfAttributorOptions options = {});
+
+  // How long one attribution may take. By the kernel's record it has half of that, which is what the prober then still has,
+  // were it to be asked.
+  void attribute_within(std::chrono::milliseconds within) { options_.describe_within = within / 2; }
 
   // At accept: fills in flow.recorded, flow.socket and flow.dialled_from. False: the kernel wrote nothing down of this
   // connection's client.

@@ -41,8 +41,7 @@ GoneClients::Family::Family(bpf_connection const &connection)
   rights.start_boottime = rights.exec_id = rights.mm = rights.tgid = 0;
 }
 
-asio::awaitable<LineagePtr> GoneClients::describe(bpf_connection connection) {
-  auto const deadline = Clock::now() + options_.within;
+asio::awaitable<LineagePtr> GoneClients::describe(bpf_connection connection, Deadline deadline) {
   bool const copy = is_copy_of_parent(connection);
   LineagePtr known;
   ExecRecordPtr exec;

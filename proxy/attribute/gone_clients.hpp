@@ -16,8 +16,7 @@
 namespace imdsgate {
 
 struct GoneClientsOptions {
-  std::chrono::milliseconds within{150};  // for one
-  std::size_t cached = 4096;              // parents
+  std::size_t cached = 4096;  // parents
   std::chrono::milliseconds describe_again{5000};
 };
 
@@ -28,10 +27,9 @@ class GoneClients {
   void hear_of_execs(ExecEvents *events) { execs_ = events; }
 
   // nullptr: neither tells what the connector was when it connected. Its working directory is unknown.
-  boost::asio::awaitable<LineagePtr> describe(bpf_connection connection);
+  boost::asio::awaitable<LineagePtr> describe(bpf_connection connection, Deadline deadline);
 
  private:
-  using Deadline = std::chrono::steady_clock::time_point;
   // Of which a copy is made: the parent, and whatever the child has otherwise.
   struct Family {
     explicit Family(bpf_connection const &connection);

@@ -35,6 +35,8 @@ class ProberClient : public Attributor {
   // is started by the first question.
   ProberClient(boost::asio::any_io_executor loop, ProberClientOptions options);
 
+  void attribute_within(std::chrono::milliseconds within) { options_.deadline = within; }
+
   // A flow of AF_UNIX: flow.unix_fd is used before the first suspension only.
   boost::asio::awaitable<AttributionResult> attribute(Flow flow, std::uint64_t received) override;
 

@@ -5,6 +5,7 @@ namespace imdsgate {
 Result<AttributionTier> AttributionTier::choose(Settings const &settings, ProberClient &prober) {
   AttributionTier tier;
   tier.prober_ = &prober;
+  prober.attribute_within(settings.limits.attribution_timeout);
   if (settings.attribution == AttributionChoice::sock_diag) {
     tier.why_not_bpf_ = "attribution: sock_diag";
     return tier;
@@ -13,6 +14,7 @@ Result<AttributionTier> AttributionTier::choose(Settings const &settings, Prober
   if (connections) {
     (*connections)->record_every_namespace(!settings.bridges.empty());
     tier.bpf_ = std::make_unique<BpfAttributor>(prober, std::move(*connections));
+    tier.bpf_->attribute_within(settings.limits.attribution_timeout);
     return tier;
   }
   tier.why_not_bpf_ = connections.error().detail;
@@ -22,8 +24,10 @@ Result<AttributionTier> AttributionTier::choose(Settings const &settings, Prober
   return tier;
 }
 
-Result<void> AttributionTier::guard(Settings const &settings) {
+Result<void> AttributionTier::reload(Settings const &settings) {
+  prober_->attribute_within(settings.limits.attribution_timeout);
   if (!bpf_) return {};
+  bpf_->attribute_within(settings.limits.attribution_timeout);
   bpf_->connections().record_every_namespace(!settings.bridges.empty());
   return bpf_->connections().guard(settings.endpoints);
 }

@@ -19,8 +19,8 @@ class AttributionTier {
   Attributor &attributor() { return bpf_ ? static_cast<Attributor &>(*bpf_) : *prober_; }
   char const *name() const { return bpf_ ? "bpf" : "sock_diag"; }
   std::string const &why_not_bpf() const { return why_not_bpf_; }  // empty: it is BPF
-  // Other endpoints are guarded from now on, or other bridges.
-  Result<void> guard(Settings const &settings);
+  // Other endpoints are guarded from now on, or other bridges, or it may take longer.
+  Result<void> reload(Settings const &settings);
   BpfAttributor *bpf() { return bpf_.get(); }  // nullptr: it is not
   BpfAttributor const *bpf() const { return bpf_.get(); }
 

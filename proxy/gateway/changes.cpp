@@ -63,7 +63,7 @@ asio::awaitable<json::object> Changes::reload(std::optional<ControlPeer> peer) {
   auto const &settings = parts_.configuration.settings();
   parts_.gateway.reload(settings, parts_.configuration.policies());
   parts_.interception.reload(settings);
-  if (auto guarded = parts_.who_asks.tier().guard(settings); !guarded) {
+  if (auto guarded = parts_.who_asks.tier().reload(settings); !guarded) {
     announce(Lifecycle::drift, true, guarded.error().detail);  // those that are new are the prober's
   }
   auto const applied = co_await parts_.interception.apply(settings.mode);

@@ -40,6 +40,7 @@ struct Limits {
   std::size_t header_bytes = 16u << 10;
   std::uint64_t body_bytes = 1u << 20;
   milliseconds header_timeout{5000};
+  milliseconds attribution_timeout{300};  // from the question who asks to the name
 };
 
 struct Settings {

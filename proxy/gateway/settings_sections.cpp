@@ -283,6 +283,7 @@ void SettingsReader::read_limits(Map &root) {
   read_size(reader, map, "header_bytes", 1u << 10, 1u << 20, limits.header_bytes);
   read_size(reader, map, "body_bytes", 0, std::uint64_t{1} << 30, limits.body_bytes);
   read_duration(reader, map, "header_timeout", milliseconds(100), minutes(10), limits.header_timeout);
+  read_duration(reader, map, "attribution_timeout", milliseconds(50), milliseconds(30000), limits.attribution_timeout);
   map.finish();
 }
 

@@ -258,6 +258,7 @@ void show_limits(YAML::Emitter &out, Limits const &limits) {
   number(out, "header_bytes", limits.header_bytes);
   number(out, "body_bytes", limits.body_bytes);
   duration(out, "header_timeout", limits.header_timeout);
+  duration(out, "attribution_timeout", limits.attribution_timeout);
   out << EndMap;
 }
 }  // namespace

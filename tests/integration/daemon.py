@@ -60,6 +60,8 @@ class Gateway:
             "mode": mode, "provider": "ec2", "control": {"socket": str(lab.directory / f"{name}.sock")},
             "sinks": [{"type": "file", "path": str(self.events_path), "max_size": "2048MiB"}],
             "attribution": os.environ.get("IMDSGATE_ATTRIBUTION"), **configuration,
+            # No test goes by how fast this machine is.
+            "limits": {"attribution_timeout": "5s", **configuration.get("limits", {})},
         }
         self.write()
 

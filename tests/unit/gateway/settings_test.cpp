@@ -100,7 +100,7 @@ sinks:
   - {type: journald, only: alerts}
   - {type: syslog, address: "unix:/dev/other", only: all}
 metrics: {address: "::1", port: 9880}
-limits: {connections: 7, connections_per_uid: 3, requests_per_second: 20, header_bytes: 8KiB, body_bytes: 2MiB, header_timeout: 1500ms}
+limits: {connections: 7, connections_per_uid: 3, requests_per_second: 20, header_bytes: 8KiB, body_bytes: 2MiB, header_timeout: 1500ms, attribution_timeout: 700ms}
 )";
 
 TEST_F(SettingsTest, ReadEveryKey) {
@@ -138,6 +138,7 @@ TEST_F(SettingsTest, ReadEveryKey) {
   EXPECT_EQ(settings.sinks[2].address, "unix:/dev/other");
   EXPECT_EQ(settings.metrics->to_string(), "[::1]:9880");
   EXPECT_EQ(settings.limits.header_timeout, milliseconds(1500));
+  EXPECT_EQ(settings.limits.attribution_timeout, milliseconds(700));
   EXPECT_EQ(settings.limits.requests_per_second, 20u);
   auto const &policy = *configuration.policies.enforce;
   EXPECT_EQ(policy.rules.at(0)->id, "a-rule");
