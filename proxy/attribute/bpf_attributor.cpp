@@ -17,8 +17,13 @@ using Clock = std::chrono::steady_clock;
 constexpr auto kSendReturns = std::chrono::microseconds(20);
 constexpr auto kFirstPause = std::chrono::milliseconds(1);
 
+// What is odd about an executable is said of it, and says nothing of who sends.
+bool ordinary(bpf_task const &task) {
+  return (task.unusual & ~static_cast<std::uint32_t>(BPF_TASK_EXE_CHANGED)) == 0;
+}
+
 bool clean(bpf_connection const &connection) {
-  return connection.flags == 0 && connection.sole != 0 && connection.connector.unusual == 0;
+  return connection.flags == 0 && connection.sole != 0 && ordinary(connection.connector);
 }
 
 bool still_same_image(bpf_task const &before, bpf_task const &now) {
@@ -122,7 +127,7 @@ asio::awaitable<AttributionResult> BpfAttributor::attribute(Flow flow, std::uint
 
 bool BpfAttributor::uncounted(Flow const &flow, std::uint64_t received) const {
   auto const entry = received != 0 ? entry_of(flow) : std::nullopt;
-  return entry && entry->sent < received && entry->flags == 0 && entry->connector.unusual == 0;
+  return entry && entry->sent < received && entry->flags == 0 && ordinary(entry->connector);
 }
 
 // Waits until everything received was counted: by one who may be named?
@@ -190,6 +195,7 @@ asio::awaitable<LineagePtr> BpfAttributor::describe_living(bpf_connection connec
   auto const now = connections_->look(static_cast<pid_t>(task.tgid));
   if (!now || !still_same_task(task, now->process) || !still_same_task(connection.parent, now->parent))
     co_return nullptr;
+  lineage = doubted(std::move(lineage), task, connection.parent);
   lineages_.remember(question.tgid, BpfIdentity(connection), lineage, Clock::now());
   co_return lineage;
 }
@@ -203,6 +209,7 @@ asio::awaitable<AttributionResult> BpfAttributor::ask_prober(Flow flow, std::uin
     co_return execed(before->connector.tgid);
   }
   auto found = co_await prober_.attribute(flow, received);
+  if (found) doubt(*found);
   auto const after = entry_of(flow);
   auto const &seen = after ? after : before;
   // Of another network namespace, the socket is known by its inode, which is another's once it is closed.
@@ -214,6 +221,14 @@ asio::awaitable<AttributionResult> BpfAttributor::ask_prober(Flow flow, std::uin
   if (!why) co_return found;
   ++counters_.disagreed;
   co_return *why;
+}
+
+// After the description, as with everyone who is described.
+void BpfAttributor::doubt(Attribution &found) const {
+  for (auto &holder : found.holders) {
+    auto const now = connections_->look(holder->process.id.tgid).value_or(bpf_look{});
+    holder = doubted(std::move(holder), now.process, now.parent);
+  }
 }
 
 std::optional<Unattributed> BpfAttributor::disagreement(bpf_connection const &seen,

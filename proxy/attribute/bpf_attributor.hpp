@@ -69,6 +69,7 @@ class BpfAttributor : public Attributor {
   boost::asio::awaitable<LineagePtr> describe_living(bpf_connection connection);
   bool still(Flow const &flow, bpf_connection const &before) const;
   boost::asio::awaitable<AttributionResult> ask_prober(Flow flow, std::uint64_t received);
+  void doubt(Attribution &found) const;
   std::optional<Unattributed> disagreement(bpf_connection const &seen, Attribution const &found) const;
 
   ProberClient &prober_;

@@ -13,6 +13,13 @@ auto key(bpf_task const &task) {
                   task.effective_uid, task.saved_uid, task.real_gid, task.effective_gid, task.saved_gid);
 }
 
+std::optional<Unproven> doubt(Process const &process, bpf_task const &task) {
+  if (task.unusual & BPF_TASK_EXE_CHANGED) return Unproven::exe_changed;
+  bool const seen = static_cast<std::uint32_t>(process.id.tgid) == task.tgid &&
+                    process.id.start_ticks == start_ticks(task) && task.mm != 0;
+  return seen ? std::nullopt : std::optional(Unproven::unreadable);
+}
+
 }  // namespace
 
 bool same_task(bpf_task const &before, bpf_task const &now) {
@@ -35,6 +42,16 @@ bool fits(bpf_task const &task, Process const &process) {
          process.saved_uid == task.saved_uid && process.real_gid == task.real_gid &&
          process.effective_gid == task.effective_gid &&
          (process.tracer_pid != 0) == ((task.unusual & BPF_TASK_TRACED) != 0);
+}
+
+LineagePtr doubted(LineagePtr lineage, bpf_task const &process, bpf_task const &parent) {
+  auto const why = doubt(lineage->process, process);
+  auto const parents_why = lineage->parent ? doubt(*lineage->parent, parent) : std::nullopt;
+  if (!why && !parents_why) return lineage;
+  auto copy = std::make_shared<Lineage>(*lineage);
+  if (why) distrust(copy->process, *why);
+  if (parents_why) distrust(*copy->parent, *parents_why);
+  return copy;
 }
 
 bool is_copy_of_parent(bpf_connection const &connection) {

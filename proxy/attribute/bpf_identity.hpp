@@ -17,6 +17,9 @@ bool still_same_task(bpf_task const &before, bpf_task now);
 // Is what /proc said about the process that the kernel saw?
 bool fits(bpf_task const &task, Process const &process);
 
+// As believed as the kernel bears it out: an executable that it does not know to be what was exec'd is not proven.
+LineagePtr doubted(LineagePtr lineage, bpf_task const &process, bpf_task const &parent);
+
 // Is it a copy of its parent that has not exec'd: did the two have the same file, and not only the same program?
 bool is_copy_of_parent(bpf_connection const &connection);
 // Is this exec, by the connector or by the parent that it is a copy of, the one that gave it the program it connected with?

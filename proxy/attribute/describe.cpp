@@ -156,10 +156,9 @@ void Describer::set_rights(Process &process, TaskState const &state) {
   process.effective_gid = state.effective_gid;
   process.user_name = names_.user(process.effective_uid);
   process.group_name = names_.group(process.effective_gid);
+  if (state.exe_changed) distrust(process, Unproven::exe_changed);
   // Who was traced once may hold what the tracer put there.
-  if (state.traced && process.executable && process.executable->proven()) {
-    process.executable->unproven = Unproven::traced;
-  }
+  if (state.traced) distrust(process, Unproven::traced);
 }
 
 void Describer::set_cgroup(Process &process, std::string path) const {

@@ -92,8 +92,12 @@ std::optional<Executable> prove_executable(ProcDir &process, bool traced) {
     executable.deleted = true;
     executable.path.resize(executable.path.size() - kDeleted.size());
   }
+  static auto const own_user_namespace = file_state(AT_FDCWD, "/proc/self/ns/user", 0);
+  auto const user_namespace = process.user_namespace();
   if (traced) {
     executable.unproven = Unproven::traced;
+  } else if (!own_user_namespace || !user_namespace || user_namespace->id != own_user_namespace->id) {
+    executable.unproven = Unproven::other_namespace;
   } else if (executable.deleted || file->links == 0) {
     executable.unproven = Unproven::exe_replaced;
   } else if (seen == Sight::unreadable) {

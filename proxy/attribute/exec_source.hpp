@@ -19,6 +19,7 @@ struct TaskState {
   bool traced = false;
   uid_t real_uid = 0, effective_uid = 0, saved_uid = 0;
   gid_t real_gid = 0, effective_gid = 0;
+  bool exe_changed = false;  // its executable is not what an exec gave it
 };
 
 struct ProcessEvent {

@@ -138,7 +138,7 @@ void ExecTable::compare(Entry &entry, std::optional<TaskState> const &now) {
   auto const proven = image->executable && image->executable->proven();
   bool const same = image->real_uid == now->real_uid && image->effective_uid == now->effective_uid &&
                     image->saved_uid == now->saved_uid && image->real_gid == now->real_gid &&
-                    image->effective_gid == now->effective_gid && !(now->traced && proven);
+                    image->effective_gid == now->effective_gid && !((now->traced || now->exe_changed) && proven);
   if (same) return;
   auto changed = *image;
   reader_.set_rights(changed, *now);
@@ -214,7 +214,7 @@ ImagePtr ExecTable::image_of(Entry &entry) {
 ImagePtr ExecTable::as_it_ended(Entry &entry) const {
   if (entry.image && entry.traced && entry.image->executable) {
     auto distrusted = *entry.image;
-    if (!distrusted.executable->unproven) distrusted.executable->unproven = Unproven::traced;
+    distrust(distrusted, Unproven::traced);
     entry.image = std::make_shared<Process const>(std::move(distrusted));
     entry.traced = false;
   }

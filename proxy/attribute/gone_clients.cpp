@@ -62,7 +62,7 @@ asio::awaitable<LineagePtr> GoneClients::describe(bpf_connection connection, Dea
   auto const &task = connection.connector;
   boot_.rename(process, static_cast<pid_t>(task.tgid), start_ticks(task));
   if (exec && !copy) *lineage = with_exec(*lineage, *exec);
-  co_return lineage;
+  co_return doubted(std::move(lineage), task, connection.parent);
 }
 
 // The parent has to be who it was when the child connected. nullptr: it is not, or cannot be described.

@@ -170,6 +170,10 @@ std::optional<FileState> ProcDir::executable() {
   return file_state(view(), "exe", 0);
 }
 
+std::optional<FileState> ProcDir::user_namespace() {
+  return file_state(view(), "ns/user", 0);
+}
+
 std::optional<uid_t> ProcDir::effective_uid() const {
   struct stat state {};
   if (::fstat(dir_.get(), &state) != 0) return std::nullopt;

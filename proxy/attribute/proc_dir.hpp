@@ -61,6 +61,7 @@ class ProcDir {
   std::optional<std::string> read(char const *name, std::size_t limit);
   std::optional<std::string> link(char const *name);
   std::optional<FileState> executable();    // errno on failure
+  std::optional<FileState> user_namespace();
   pid_t parent() const { return parent_; }  // as of the last stat() or snapshot()
 
   // The effective user of the directory; cheaper than status().

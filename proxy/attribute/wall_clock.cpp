@@ -11,6 +11,14 @@ namespace imdsgate {
 namespace {
 
 constexpr auto kDoubt = std::chrono::seconds(1);
+constexpr int kReadings = 8;
+constexpr auto kClose = std::chrono::microseconds(5);
+
+WallClock::Reading read_both() {
+  auto const now = std::chrono::steady_clock::now();
+  auto const wall = std::chrono::system_clock::now();
+  return {now, wall, std::chrono::steady_clock::now()};
+}
 
 }  // namespace
 
@@ -31,9 +39,17 @@ bool WallClock::was_set() const {
 }
 
 std::optional<WallClock::Steady> WallClock::steady(Wall moment) {
-  auto const now = std::chrono::steady_clock::now();
-  auto const wall = std::chrono::system_clock::now();
-  return steady(moment, now, wall, was_set());
+  auto const both = closest(read_both);
+  return steady(moment, both.now, both.wall, was_set());
+}
+
+WallClock::Reading WallClock::closest(std::function<Reading()> const &read) {
+  auto best = read();
+  for (int more = kReadings - 1; more > 0 && best.after - best.now > kClose; --more) {
+    auto const another = read();
+    if (another.after - another.now < best.after - best.now) best = another;
+  }
+  return best;
 }
 
 std::optional<WallClock::Steady> WallClock::steady(Wall moment, Steady now, Wall wall, bool was_set) {

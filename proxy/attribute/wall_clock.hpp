@@ -4,6 +4,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <optional>
 
 #include "attribute/held_fd.hpp"
@@ -24,6 +25,16 @@ class WallClock {
   // The same at a given moment: `now`, then `wall`, were read, one after the other. If there was time in
   // between, the result is earlier than the truth, never later.
   std::optional<Steady> steady(Wall moment, Steady now, Wall wall, bool was_set);
+
+  // Both clocks, read in this order.
+  struct Reading {
+    Steady now;
+    Wall wall;
+    Steady after;
+  };
+  // Of a few, the one with the least time in between: whoever reads them may be interrupted, for longer than it takes
+  // from an exec to a connect(2).
+  static Reading closest(std::function<Reading()> const &read);
 
  private:
   explicit WallClock(HeldFd timer) : timer_(std::move(timer)) {}

@@ -10,7 +10,8 @@ typedef struct { int counter; } atomic_t;
 typedef struct { __u32 val; } kuid_t;
 typedef struct { __u32 val; } kgid_t;
 
-struct cred { kuid_t uid, euid, suid; kgid_t gid, egid, sgid; };
+struct user_namespace { int level; };  // 0: the initial one
+struct cred { kuid_t uid, euid, suid; kgid_t gid, egid, sgid; struct user_namespace *user_ns; };
 struct files_struct { atomic_t count; };
 struct signal_struct { atomic_t live; int nr_threads; };  // live: those that have not begun to end
 struct fs_struct;
@@ -36,7 +37,18 @@ struct task_struct {
   struct io_uring_task *io_uring;
   __u64 self_exec_id;
 };
+struct file___opened { unsigned int f_flags; const struct cred *f_cred; };
+struct mm_struct___image { struct file___opened *exe_file; };
 #pragma clang attribute pop
+
+#define FMODE_EXEC 0x20  // in f_flags only of what the kernel opened for an exec (do_open_execat in fs/exec.c)
+
+// With binfmt_misc of a user namespace a process gets such a file into its hands, opened with credentials of that namespace.
+static __always_inline bool exe_changed(struct mm_struct___image *mm) {
+  if (!mm) return false;
+  struct file___opened *file = mm->exe_file;
+  return file && (!(file->f_flags & FMODE_EXEC) || file->f_cred->user_ns->level != 0);
+}
 
 static __always_inline void look_at(struct task_struct *task, struct bpf_task *out) {
   struct task_struct *leader = task->group_leader;
@@ -46,7 +58,8 @@ static __always_inline void look_at(struct task_struct *task, struct bpf_task *o
   out->mm = (__u64)task->mm;
   out->tgid = (__u32)task->tgid;
   out->unusual = (task->ptrace || leader->ptrace ? BPF_TASK_TRACED : 0) |
-                 (task->cred != task->real_cred ? BPF_TASK_OTHER_CREDENTIALS : 0);
+                 (task->cred != task->real_cred ? BPF_TASK_OTHER_CREDENTIALS : 0) |
+                 (exe_changed((void *)task->mm) ? BPF_TASK_EXE_CHANGED : 0);
   out->real_uid = cred->uid.val;
   out->effective_uid = cred->euid.val;
   out->saved_uid = cred->suid.val;

@@ -14,6 +14,9 @@
 enum {
   BPF_TASK_TRACED = 1,                // by ptrace(2), it or its main thread
   BPF_TASK_OTHER_CREDENTIALS = 2,     // it acts with other credentials than its own (override_creds)
+  // Its executable is no file that an exec in the initial user namespace opened: PR_SET_MM_MAP of prctl(2) replaces it by any
+  // other, and in a user namespace of one's own anybody may.
+  BPF_TASK_EXE_CHANGED = 4,
 };
 
 // One process at one moment, as the kernel has it. exec_id is task_struct.self_exec_id, which every exec raises; mm is

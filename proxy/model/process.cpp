@@ -63,6 +63,10 @@ std::optional<std::string> Process::command_line() const {
   return line;
 }
 
+void distrust(Process &process, Unproven why) {
+  if (process.executable && process.executable->proven()) process.executable->unproven = why;
+}
+
 std::vector<std::string> claimed_names(Process const &process) {
   std::vector<std::string> names;
   add_names(names, process);

@@ -44,8 +44,10 @@ struct ProcessId {
 enum class Unproven {
   exe_replaced,     // deleted or replaced on disk: "(deleted)"
   other_file,       // the same path, seen from the daemon's root, is another file or none
-  other_namespace,  // its mount is not one of the daemon's, so the path names something else here
+  other_namespace,  // its mount is not one of the daemon's, so the path names something else here; or it is in another user
+                    // namespace, where a process may have any file for its executable
   traced,           // TracerPid is not 0
+  exe_changed,      // it is another file than was exec'd (PR_SET_MM_MAP)
   unreadable,       // could not be looked at within the deadline, or not permitted
 };
 
@@ -87,6 +89,9 @@ struct Process {
       const;  // basename of executable->path: ECS process.name; nullopt without one
   std::optional<std::string> command_line() const;  // args joined by one space; nullopt when args is empty
 };
+
+// Whatever its executable's path was proven by, it is not any more.
+void distrust(Process &process, Unproven why);
 
 struct Ancestor {
   pid_t pid = 0;

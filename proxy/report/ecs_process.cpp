@@ -18,6 +18,7 @@ std::string_view to_string(Unproven why) {
     case Unproven::other_file: return "other_file";
     case Unproven::other_namespace: return "other_namespace";
     case Unproven::traced: return "traced";
+    case Unproven::exe_changed: return "exe_changed";
     case Unproven::unreadable: return "unreadable";
   }
   __builtin_unreachable();

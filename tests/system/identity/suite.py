@@ -38,7 +38,11 @@ class Case:
     limit: bool = False
     faulty: dict = dataclasses.field(default_factory=dict)
     fields: dict = dataclasses.field(default_factory=dict)
+    bpf_fields: dict = dataclasses.field(default_factory=dict)
     reasons: tuple = ()
+
+    def fields_on(self, tier: str) -> dict:
+        return self.fields | (self.bpf_fields if tier == "bpf" else {})
 
     def expected(self, tier: str, number: int) -> list[str]:
         parts = getattr(self, tier).split(";")

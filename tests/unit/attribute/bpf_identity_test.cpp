@@ -51,6 +51,31 @@ TEST(BpfIdentity, OfWhichTheMainThreadHasEndedIsStillTheSame) {
   EXPECT_FALSE(same_task(task(), now)) << "what two records say is compared as it is";
 }
 
+TEST(BpfIdentity, OnlyAnExecutableThatTheKernelKnowsToBeExecdStaysProven) {
+  auto seen = task();
+  seen.start_boottime = 70'000'000;
+  auto const doubt = [&](std::function<void(bpf_task &)> const &change) {
+    auto now = seen;
+    change(now);
+    auto of_it = std::make_shared<Lineage>();
+    of_it->process.id.tgid = 4;
+    of_it->process.id.start_ticks = 7;
+    of_it->process.executable = Executable{"/usr/bin/agent", false, std::nullopt};
+    of_it->parent = of_it->process;
+    auto const own = doubted(of_it, now, seen), parents = doubted(of_it, seen, now);
+    EXPECT_TRUE(own->parent->executable->proven() && parents->process.executable->proven()) << "nobody else's";
+    EXPECT_EQ(own->process.executable->unproven, parents->parent->executable->unproven);
+    EXPECT_TRUE(of_it->process.executable->proven() && of_it->parent->executable->proven()) << "it is shared";
+    return own->process.executable->unproven;
+  };
+  EXPECT_EQ(doubt([](bpf_task &) {}), std::nullopt);
+  EXPECT_EQ(doubt([](bpf_task &t) { t.unusual = BPF_TASK_EXE_CHANGED; }), Unproven::exe_changed);
+  EXPECT_EQ(doubt([](bpf_task &t) { t.unusual = BPF_TASK_TRACED; }), std::nullopt) << "the prober says so";
+  EXPECT_EQ(doubt([](bpf_task &t) { t.mm = 0; }), Unproven::unreadable);
+  EXPECT_EQ(doubt([](bpf_task &t) { t.tgid = 5; }), Unproven::unreadable);
+  EXPECT_EQ(doubt([](bpf_task &t) { t.start_boottime = 80'000'000; }), Unproven::unreadable);
+}
+
 // What connected at 50 ns, having exec'd a file with device 8:1.
 bpf_connection connection() {
   bpf_connection connection{};

@@ -99,6 +99,15 @@ TEST_F(KernelExecTable, AParentsUserAndTracerAreThoseOfTheMoment) {
   EXPECT_EQ(at_fork.executable->unproven, Unproven::traced);
 }
 
+TEST_F(KernelExecTable, AParentsExecutableThatItDidNotExecIsNotProven) {
+  auto fork = host_.kernel_fork(10, 20);
+  fork.parent->exe_changed = true;
+  table_.apply(fork);
+  auto const record = apply(host_.kernel_exec(20, "/usr/bin/curl"));
+  ASSERT_TRUE(record.parent);
+  EXPECT_EQ(record.parent->executable->unproven, Unproven::exe_changed);
+}
+
 TEST_F(KernelExecTable, AParentThatBecameAnotherUserSinceTheForkIsThatAtTheExec) {
   table_.apply(host_.kernel_fork(10, 20));
   host_.there[10].uid = 33;

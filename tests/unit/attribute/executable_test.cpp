@@ -65,6 +65,16 @@ TEST_F(ExecutableProof, ABindMountInANamespaceOfOnesOwnIsNever) {
               *executable->unproven == Unproven::other_namespace);
 }
 
+// In a user namespace of one's own one may have any file for one's executable.
+TEST_F(ExecutableProof, NoneIsInAnotherUserNamespace) {
+  auto const executable = executable_of([] {
+    if (::unshare(CLONE_NEWUSER) != 0) ::_exit(97);
+    run("/bin/sleep", "1000");
+  });
+  ASSERT_TRUE(executable);
+  EXPECT_EQ(executable->unproven, Unproven::other_namespace);
+}
+
 TEST_F(ExecutableProof, ADeletedFileIsNot) {
   auto const program = temp_.copy("/bin/sleep", "gone");
   int go[2];

@@ -95,6 +95,11 @@ TEST(KernelExec, AForkNamesBoth) {
   EXPECT_EQ(event->child_pid, 43) << "no thread";
   EXPECT_EQ(event->child->start_ticks, static_cast<std::uint64_t>(::sysconf(_SC_CLK_TCK)));
   EXPECT_TRUE(event->parent->traced);
+  EXPECT_FALSE(event->parent->exe_changed);
+  fork.parent.unusual = BPF_TASK_EXE_CHANGED;
+  auto const changed = parse_kernel_event({reinterpret_cast<char const *>(&fork), sizeof fork});
+  EXPECT_TRUE(changed->parent->exe_changed);
+  EXPECT_FALSE(changed->parent->traced);
   EXPECT_EQ(event->copied_from, 0);
   fork.caller = 41;  // CLONE_PARENT
   EXPECT_EQ(parse_kernel_event({reinterpret_cast<char const *>(&fork), sizeof fork})->copied_from, 41);

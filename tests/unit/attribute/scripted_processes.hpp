@@ -43,6 +43,7 @@ class ScriptedProcesses {
     reader.look_again = [this] { ++batches; };
     reader.set_rights = [](Process &process, TaskState const &state) {
       process.effective_uid = state.effective_uid;
+      if (state.exe_changed) process.executable->unproven = Unproven::exe_changed;
       if (state.traced) process.executable->unproven = Unproven::traced;
     };
     return reader;

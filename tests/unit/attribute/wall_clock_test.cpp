@@ -4,6 +4,7 @@
 #include <sys/timex.h>
 
 #include <cerrno>
+#include <vector>
 
 namespace imdsgate {
 namespace {
@@ -30,6 +31,26 @@ TEST(WallClock, DoesNotSayItWithinASecondOfHavingBeenSet) {
   EXPECT_FALSE(clock.steady(kWall, kNow, kWall, true));
   EXPECT_FALSE(clock.steady(kWall, kNow + 999ms, kWall, false));
   EXPECT_EQ(clock.steady(kWall, kNow + 1s, kWall, false), kNow + 1s);
+}
+
+// Each reading takes so long.
+WallClock::Reading closest_of(std::vector<std::chrono::microseconds> const &spans, std::size_t &taken) {
+  return WallClock::closest([&]() -> WallClock::Reading {
+    auto const span = spans.at(taken++);
+    return {kNow, kWall + span, kNow + span};
+  });
+}
+
+TEST(WallClock, IsReadAgainWhereTheReaderWasInterrupted) {
+  std::size_t taken = 0;
+  EXPECT_EQ(closest_of({1us, 0us}, taken).wall, kWall + 1us);
+  EXPECT_EQ(taken, 1u) << "close enough";
+  taken = 0;
+  EXPECT_EQ(closest_of({9ms, 8us, 30us, 2us, 1us}, taken).wall, kWall + 2us);
+  EXPECT_EQ(taken, 4u);
+  taken = 0;
+  EXPECT_EQ(closest_of({9ms, 9ms, 9ms, 7us, 9ms, 9ms, 9ms, 9ms}, taken).wall, kWall + 7us);
+  EXPECT_EQ(taken, 8u) << "not for ever";
 }
 
 TEST(WallClock, AgreesWithTheKernels) {

@@ -69,7 +69,7 @@ Process some_process(Random &random) {
   static std::vector<std::optional<Unproven>> const kDoubts = {
       std::nullopt,           std::nullopt,         std::nullopt,
       Unproven::exe_replaced, Unproven::other_file, Unproven::other_namespace,
-      Unproven::traced,       Unproven::unreadable};
+      Unproven::traced,       Unproven::exe_changed, Unproven::unreadable};
   static std::vector<uid_t> const kUsers = {0, 0, 1000};
   Process made = process(random.pick(kPaths), random.pick(kNames), 0);
   made.real_uid = random.pick(kUsers);

@@ -67,6 +67,31 @@ TEST_F(ExecContextTest, WhatWasRecordedIsAddedOnce) {
   EXPECT_NE(context_.with_exec(who), known) << "it has exec'd again";
 }
 
+// PR_SET_MM_MAP of prctl(2) gives a process any file for its executable.
+TEST_F(ExecContextTest, AnExecutableThatWasNotExecdIsNotProven) {
+  struct {
+    char const *execd;
+    std::uint64_t inode;
+    std::optional<Unproven> recorded, why;
+  } const rows[] = {
+      {"/usr/bin/python3.11", 7, std::nullopt, std::nullopt},
+      {"/tmp/tool", 7, Unproven::exe_replaced, std::nullopt},  // renamed since
+      {"/tmp/tool", 8, std::nullopt, Unproven::exe_changed},
+      {"/usr/bin/python3.11", 8, std::nullopt, std::nullopt},  // numbered otherwise within the kernel
+      {"/usr/bin/python3.11", 8, Unproven::other_file, Unproven::exe_changed},
+  };
+  for (auto const &row : rows) {
+    auto then = exec_;
+    then.executable = Executable{row.execd, false, row.recorded};
+    then.id.exec.executable = {1, row.inode};
+    auto now = std::make_shared<Lineage>(*as_read(shell_));
+    now->process.id.exec.executable = {1, 7};
+    ASSERT_TRUE(now->process.executable->proven());
+    execs_.tell(exec_of(then, shell_, at(1000ms)));
+    EXPECT_EQ(context_.with_exec(now)->process.executable->unproven, row.why) << &row - rows;
+  }
+}
+
 TEST_F(ExecContextTest, WhoEndedIsAsItWasRecordedWhoeverHasItsNumberNow) {
   execs_.tell(exec_of(exec_, shell_, at(1000ms)));
   auto gone = std::make_shared<Lineage>(*as_read(shell_));
