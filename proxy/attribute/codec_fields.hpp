@@ -168,6 +168,7 @@ void fields(Archive &a, Ref<Archive, Executable> executable) {
   a(executable.path);
   a(executable.deleted);
   optional(a, executable.unproven, [&](auto &why) { enumerator(a, why, Unproven::unreadable); });
+  a(executable.proven_in_namespace);
 }
 template <class Archive>
 void fields(Archive &a, Ref<Archive, Process> process) {

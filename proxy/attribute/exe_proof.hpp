@@ -13,7 +13,7 @@ namespace imdsgate {
 
 // Compares /proc/PID/exe with what its path names from this process's own root. nullopt: there is no
 // executable to look at. Asks no file system that could fail to answer, unless it is a local one that is
-// mounted here.
+// mounted here, or in the process's own mount namespace if that is one of the initial user namespace.
 std::optional<Executable> prove_executable(ProcDir &process, bool traced);
 
 // What the path of an executable names from here.

@@ -6,7 +6,8 @@ namespace {
 // Some file systems number their files otherwise within the kernel, which recorded `then`, than in stat(2).
 bool same_file(Process const &then, Process const &now) {
   if (then.id.exec.executable == now.id.exec.executable) return true;
-  return then.executable->proven() && then.executable->path == now.executable->path;
+  bool const proven = then.executable->proven() || now.executable->proven_in_namespace;
+  return proven && then.executable->path == now.executable->path;
 }
 
 }  // namespace

@@ -196,6 +196,10 @@ std::optional<std::string> ProcDir::read(char const *name, std::size_t limit) {
   return text;
 }
 
+HeldFd ProcDir::open_at(char const *name, int flags) const {
+  return HeldFd(::openat(view(), name, flags | O_CLOEXEC));
+}
+
 std::optional<std::string> ProcDir::link(char const *name) {
   std::array<char, 4096> text;
   auto const size = ::readlinkat(view(), name, text.data(), text.size());

@@ -60,6 +60,7 @@ class ProcDir {
   // Of the process, or of a thread that lives on when the main thread has ended.
   std::optional<std::string> read(char const *name, std::size_t limit);
   std::optional<std::string> link(char const *name);
+  HeldFd open_at(char const *name, int flags) const;
   std::optional<FileState> executable();    // errno on failure
   std::optional<FileState> user_namespace();
   pid_t parent() const { return parent_; }  // as of the last stat() or snapshot()

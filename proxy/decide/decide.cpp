@@ -42,7 +42,7 @@ std::vector<std::uint32_t> possible_denials(Policy const &policy, AccessReadings
 std::vector<std::uint32_t> possible_grants(Policy const &policy, AccessReadings const &asked,
                                            SocketHolder &suspect) {
   if (policy.allow_index.empty()) return {};
-  auto const *executables = suspect.executables();
+  auto const *executables = suspect.executables_in_namespace();
   std::vector<std::string> const none;
   return policy.allow_index.candidates(asked.access.request.path, executables ? executables->proven : none);
 }

@@ -60,19 +60,21 @@ bool traced(Process const &process) {
   return process.tracer_pid != 0;
 }
 
-bool proves_its_image(Process const &process) {
-  return process.executable && process.executable->proven() && !traced(process);
+bool proves_its_image(Process const &process, SeenFrom root) {
+  auto const &executable = process.executable;
+  if (!executable || traced(process)) return false;
+  return executable->proven() || (root == SeenFrom::its_namespace && executable->proven_in_namespace);
 }
 
-Values names(Process const &process) {
+Values names(Process const &process, SeenFrom root) {
   Values values{claimed_names(process), {}, !process.executable};
-  if (proves_its_image(process)) values.proven.push_back(*process.name());
+  if (proves_its_image(process, root)) values.proven.push_back(*process.name());
   return values;
 }
 
-Values executables(Process const &process) {
+Values executables(Process const &process, SeenFrom root) {
   Values values{claimed_executables(process), {}, !process.executable};
-  if (proves_its_image(process)) values.proven.push_back(process.executable->path);
+  if (proves_its_image(process, root)) values.proven.push_back(process.executable->path);
   return values;
 }
 
@@ -90,9 +92,10 @@ struct Image {
 };
 
 // Of arguments that were erased, cut short or could not be read there is more than is listed.
-Image image_of(Process const &process) {
+Image image_of(Process const &process, SeenFrom root) {
   bool const partly = process.args.empty() || process.args_truncated;
-  Image image{names(process), executables(process), {process.args, {}, partly}, {{}, {}, partly}, {}};
+  Image image{
+      names(process, root), executables(process, root), {process.args, {}, partly}, {{}, {}, partly}, {}};
   if (auto whole = process.command_line()) image.command_line.claimed.push_back(*std::move(whole));
   if (auto const &then = process.at_exec; then && then->args != process.args) {
     for (auto const &argument : then->args) claim(image.args, argument);
@@ -132,12 +135,12 @@ void set_process(eql::Event &event, Process const &process, Image image, std::st
 
 // A parent that has gone or cannot be read is not the same as none: only pid 1 and kernel threads have none.
 // One that exec'd an excluded program after its fork excuses no child that it forked as another.
-void set_parent(eql::Event &event, Lineage const &lineage) {
+void set_parent(eql::Event &event, Lineage const &lineage, SeenFrom root) {
   static constexpr std::string_view kLast[] = {
       "pid", "entity_id", "name", "executable", "args", "command_line", "working_directory"};
   if (lineage.parent) {
-    auto image = image_of(*lineage.parent);
-    for (auto const &former : lineage.former_parents) merge(image, image_of(*former));
+    auto image = image_of(*lineage.parent, root);
+    for (auto const &former : lineage.former_parents) merge(image, image_of(*former, root));
     return set_process(event, *lineage.parent, std::move(image), "process.parent.");
   }
   if (lineage.process.parent_pid == 0) return;
@@ -202,13 +205,13 @@ bool never_proven(std::string_view field) {
   return field.ends_with(".args") || field.ends_with(".command_line") || field == "user_agent.original";
 }
 
-eql::Event event_of(Lineage const &lineage, Circumstances const &circumstances, Presented as) {
+eql::Event event_of(Lineage const &lineage, Circumstances const &circumstances, Presented as, SeenFrom root) {
   eql::Event event;
   event.set("event.kind", "event");
   event.set("host.os.type", "linux");
   if (!circumstances.host_id.empty()) event.set("host.id", std::string(circumstances.host_id));
-  set_process(event, lineage.process, image_of(lineage.process), "process.");
-  set_parent(event, lineage);
+  set_process(event, lineage.process, image_of(lineage.process, root), "process.");
+  set_parent(event, lineage, root);
   set_user(event, lineage.process);
   set_place(event, lineage.process);
   switch (as) {

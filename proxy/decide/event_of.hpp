@@ -29,6 +29,10 @@ enum class Presented {
   request,     // web / metadata_request
 };
 
+// Whose files the paths of executables have to name to be proven: a container's own are nobody's but for who names the
+// container.
+enum class SeenFrom { here, its_namespace };
+
 // Every field that event_of() can set, sorted: what a policy's `when` may name.
 std::span<std::string_view const> event_fields();
 
@@ -42,6 +46,6 @@ struct Circumstances {
   MetadataRequest const *request = nullptr;  // for Presented::request
 };
 
-eql::Event event_of(Lineage const &lineage, Circumstances const &circumstances, Presented as);
+eql::Event event_of(Lineage const &lineage, Circumstances const &circumstances, Presented as, SeenFrom root = SeenFrom::here);
 
 }  // namespace imdsgate

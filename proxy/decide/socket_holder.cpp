@@ -9,6 +9,21 @@ eql::Event const &SocketHolder::as(Presented what) {
   return *event;
 }
 
+eql::Event const &SocketHolder::in_its_namespace() {
+  auto const proven_there = [](Process const &process) {
+    return process.executable && process.executable->proven_in_namespace;
+  };
+  bool const differs =
+      proven_there(lineage_->process) || (lineage_->parent && proven_there(*lineage_->parent));
+  if (!differs) return as(Presented::request);
+  auto &event = in_its_namespace_;
+  if (!event) {
+    event = event_of(*lineage_, {access_->endpoint, access_->host_id, &access_->request}, Presented::request,
+                     SeenFrom::its_namespace);
+  }
+  return *event;
+}
+
 bool SocketHolder::matches(Rule const &rule) {
   auto const *query = std::get_if<eql::Query>(&rule.query);
   if (!query) return false;
@@ -21,7 +36,9 @@ bool SocketHolder::matches(Rule const &rule) {
 }
 
 bool SocketHolder::is_vouched_for(PolicyEntry const &entry) {
-  return !entry.when || eql::matches(*entry.when, as(Presented::request), eql::View::proven);
+  if (!entry.when) return true;
+  return eql::matches(*entry.when, entry.names_container ? in_its_namespace() : as(Presented::request),
+                      eql::View::proven);
 }
 
 bool SocketHolder::is_accused(PolicyEntry const &entry) {

@@ -21,8 +21,11 @@ class SocketHolder {
 
   // What it goes by as process.executable; nullptr: it has none.
   eql::Values const *executables() { return as(Presented::request).find("process.executable"); }
+  // The same, and proven is also what is only for entries that name its container.
+  eql::Values const *executables_in_namespace() { return in_its_namespace().find("process.executable"); }
 
-  // The entry's `when` holds by what the kernel vouches for; unknown is no.
+  // The entry's `when` holds by what the kernel vouches for; unknown is no. To an entry that names a
+  // container it vouches for a container's own executables, too.
   bool is_vouched_for(PolicyEntry const &entry);
 
   // The entry's `when` holds by anything the process goes by; unreadable is yes.
@@ -33,10 +36,12 @@ class SocketHolder {
 
  private:
   eql::Event const &as(Presented what);
+  eql::Event const &in_its_namespace();
 
   Lineage const *lineage_;
   AccessRequest const *access_;
   std::array<std::optional<eql::Event>, 3> events_;
+  std::optional<eql::Event> in_its_namespace_;  // a request
 };
 
 }  // namespace imdsgate

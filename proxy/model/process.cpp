@@ -64,7 +64,9 @@ std::optional<std::string> Process::command_line() const {
 }
 
 void distrust(Process &process, Unproven why) {
-  if (process.executable && process.executable->proven()) process.executable->unproven = why;
+  if (!process.executable) return;
+  if (process.executable->proven()) process.executable->unproven = why;
+  process.executable->proven_in_namespace = false;
 }
 
 std::vector<std::string> claimed_names(Process const &process) {

@@ -55,6 +55,9 @@ struct Executable {
   std::string path;  // what /proc/PID/exe reads, " (deleted)" removed: claimed
   bool deleted = false;
   std::optional<Unproven> unproven;  // nullopt: the path is proven
+  // Seen from the root of its own mount namespace, which is the initial user namespace's, the path is this file: proven
+  // for who names that namespace's container, and for nobody else, since the path is another file's here.
+  bool proven_in_namespace = false;
   bool proven() const { return !unproven; }
 };
 

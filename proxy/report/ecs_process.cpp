@@ -113,6 +113,7 @@ void write_proven(JsonWriter &json, Lineage const &lineage) {
   Process const &process = lineage.process;
   json.object("proven", [&] {
     if (process.executable) json.member("executable", process.executable->proven());
+    if (process.executable && process.executable->proven_in_namespace) json.member("executable_in_container", true);
     if (lineage.parent && lineage.parent->executable) {
       json.member("parent_executable", lineage.parent->executable->proven());
     }

@@ -207,6 +207,58 @@ def test_rules_that_come_and_go(start):
     assert ask(gateway, "granted")[0] == 200
 
 
+@pytest.fixture(scope="module")
+def images(start):
+    return start("enforce", allow=[
+        {"name": "fetch", "when": f'container.id == "{HEX["granted"]}" and process.executable == "/opt/fetch"', "imdsv1": "allow"},
+        {"name": "anywhere", "when": 'process.executable == "/opt/fetch" and user.id == "1001"', "imdsv1": "allow"}])
+
+
+# A mount namespace with a root of its own, as a runtime makes it, in which curl is at another path.
+IMAGE = textwrap.dedent("""\
+    set -e
+    mount -t tmpfs -o mode=755 tmpfs /mnt && cd /mnt && mkdir opt old tmp
+    for each in usr lib lib64 bin etc proc dev; do mkdir $each && mount --rbind /$each $each; done
+    cp /usr/bin/curl opt/fetch
+    pivot_root . old && umount -l /old && cd /
+    exec setpriv --reuid 1001 --regid 1001 --clear-groups "$@"
+    """)
+
+
+def fetch(gateway, name: str, *by: str, executable: str = "/opt/fetch", container: str | None = "a") -> dict:
+    """The event of a request for the role's credentials by the image's program, or by the one that is started before it."""
+    path = f"{ROLE}?ask={next(numbers)}"
+    command = (*by, executable, "-s", "--max-time", "20", IMDS + path)
+    done = gateway.lab.run("unshare", "--mount", "bash", "-c", IMAGE, "image", *command, container=container, unit=UNIT[name])
+    assert done.returncode == 0, done.stderr
+    return gateway.wait_event(has(event__kind="event", url__original=path))
+
+
+def test_an_image_of_the_initial_user_namespace_is_proven(images):
+    event = fetch(images, "granted")
+    assert field(event, "process.executable") == "/opt/fetch"
+    assert field(event, "imdsgate.proven") == {**field(event, "imdsgate.proven"), "executable": False, "executable_in_container": True}
+    assert reasons(event) == {"fetch"} and field(event, "http.response.status_code") == 200
+
+
+@pytest.mark.parametrize("container", ["a", None], ids=["over-a-bridge", "on-the-hosts-network"])
+def test_an_image_is_proven_to_a_grant_that_names_the_container_alone(images, container):
+    event = fetch(images, "other", container=container)
+    assert field(event, "imdsgate.proven.executable_in_container") is True
+    assert field(event, "http.response.status_code") == 403 and not reasons(event) & {"fetch", "anywhere"}
+
+
+@pytest.mark.parametrize("by", [
+    ("unshare", "-Urm", "sh", "-c", 'mount --bind /usr/bin/curl /opt/fetch; exec "$@"', "sh"),
+    ("unshare", "-Urm", "sh", "-c", 'mount -t tmpfs tmpfs /opt; cp /usr/bin/curl /opt/fetch; exec "$@"', "sh"),
+    ("unshare", "-Urm", "setpriv", "--no-new-privs")], ids=["bind-mount", "file-system", "namespace"])
+def test_who_sees_files_of_his_own_is_not(images, by):
+    event = fetch(images, "granted", *by)
+    assert field(event, "process.executable") == "/opt/fetch" and field(event, "container.id") == HEX["granted"]
+    assert field(event, "imdsgate.proven.executable_in_container") is None
+    assert field(event, "http.response.status_code") == 403 and "fetch" not in reasons(event)
+
+
 def twins(lab) -> None:
     """Two namespaces at 10.77.0.2, each behind its bridge."""
     behind_bridges(lab)

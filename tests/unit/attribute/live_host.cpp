@@ -145,7 +145,7 @@ void send_descriptor(int channel, int fd) {
   if (::sendmsg(channel, &message, 0) != 1) ::_exit(97);
 }
 
-void receive_descriptor(int channel) {
+int receive_descriptor(int channel) {
   char byte = 0;
   iovec part{&byte, 1};
   alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
@@ -155,6 +155,9 @@ void receive_descriptor(int channel) {
   message.msg_control = control;
   message.msg_controllen = sizeof control;
   if (::recvmsg(channel, &message, 0) != 1 || !CMSG_FIRSTHDR(&message)) ::_exit(97);
+  int fd = -1;
+  std::memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof fd);
+  return fd;
 }
 
 int run_to_end(std::vector<std::string> const &command) {

@@ -48,7 +48,7 @@ pid_t fork_with_me();
 // `file` with two arguments and no descriptor closed but those marked so.
 [[noreturn]] void run(std::string const &file, std::string const &argument);
 void send_descriptor(int channel, int fd);  // in a child
-void receive_descriptor(int channel);
+int receive_descriptor(int channel);
 int run_to_end(std::vector<std::string> const &command);
 
 class TempDir {

@@ -86,7 +86,12 @@ inline LineagePtr person(std::string const &who) {
     if (who == "false-ssm-child") forge(*lineage.parent);
   } else if (who == "contained")
     self = with(process("/home/web/fetch", "fetch", 1000), contain);
-  else if (who == "false-contained") {
+  else if (who == "image" || who == "false-image" || who == "traced-image") {
+    self = with(process("/usr/bin/fetch", "fetch", 1000), contain);
+    self.executable->unproven = Unproven::other_namespace;
+    self.executable->proven_in_namespace = who != "false-image";
+    if (who == "traced-image") trace(self);
+  } else if (who == "false-contained") {
     self = with(process("/home/web/fetch", "fetch", 1000), contain);
     self.container_proven = false;
   } else if (who == "unreadable") {
@@ -132,6 +137,9 @@ inline std::vector<PolicyEntry> compiled_grants() {
       entry("no-container", "container.id == null"),
       entry("container", R"(container.id == "c1")"),
       entry("cgroup", R"(imdsgate.cgroup == "/system.slice/some.service")"),
+      entry("fetch", R"(process.executable == "/usr/bin/fetch")"),
+      entry("container-fetch", R"(process.executable == "/usr/bin/fetch" and container.id == "c1")"),
+      entry("other-fetch", R"(process.executable == "/usr/bin/fetch" and container.id == "c2")"),
       entry("any-cgroup", R"(imdsgate.cgroup : "/*" or container.id : "*")"),
       entry("agent-shared", is_agent, methods, paths),
   };
