@@ -225,12 +225,13 @@ Answered<ProcessSnapshot> ProcDir::snapshot(bool executable_optional) {
   if (!status) return gone(pid_);
   auto const exe = executable();
   if (!exe && !executable_optional) {
-    if (errno == ESRCH) return gone(pid_);
+    if (errno == ESRCH || errno == ENOENT) return gone(pid_);  // ENOENT: it has given up its memory, its descriptors not yet
     return Refusal{Reason::unreadable,
                    "the executable of process " + std::to_string(pid_) + ": " + std::strerror(errno)};
   }
   if (stat->stack_start == 0 && !executable_optional) {
-    return Refusal{Reason::unreadable, "process " + std::to_string(pid_) + " has no readable address space"};
+    // Whoever may see its executable may see this: it has new memory, and what will run there is being read.
+    return Refusal{Reason::holder_uncertain, "process " + std::to_string(pid_) + " is executing another program"};
   }
   ProcessSnapshot snapshot;
   snapshot.id.tgid = pid_;

@@ -51,7 +51,7 @@ class ProcDir {
   pid_t pid() const { return pid_; }
   bool alive();  // not yet reaped, and the number is still its own
 
-  // The identity and the credentials now. process_gone, or unreadable. With `executable_optional` a process
+  // The identity and the credentials now. process_gone, holder_uncertain in the middle of an exec, or unreadable. With `executable_optional` a process
   // whose executable may not be looked at (pid 1 of some hosts, a kernel thread) has the FileId {0, 0}.
   Answered<ProcessSnapshot> snapshot(bool executable_optional);
 
