@@ -10,6 +10,8 @@ namespace {
 using eql::Values;
 
 constexpr std::string_view kFields[] = {"container.id",
+                                        "container.image.name",
+                                        "container.name",
                                         "destination.ip",
                                         "destination.port",
                                         "event.action",
@@ -23,6 +25,9 @@ constexpr std::string_view kFields[] = {"container.id",
                                         "http.request.method",
                                         "imdsgate.cgroup",
                                         "imdsgate.unit",
+                                        "orchestrator.namespace",
+                                        "orchestrator.resource.name",
+                                        "orchestrator.resource.type",
                                         "process.args",
                                         "process.command_line",
                                         "process.entity_id",
@@ -170,6 +175,26 @@ void set_place(eql::Event &event, Process const &process) {
   set_known(event, "imdsgate.cgroup", known ? std::optional(process.cgroup) : std::nullopt);
 }
 
+// Where there is no container there is none of it; of one that no runtime told about nobody knows.
+void set_container(eql::Event &event, Process const &process) {
+  auto const &details = process.container;
+  bool const none = !process.container_id && !process.cgroup.empty();
+  if (none) return;
+  if (!details) {
+    for (auto const *field : {"container.image.name", "container.name", "orchestrator.namespace", "orchestrator.resource.name",
+                              "orchestrator.resource.type"}) {
+      event.set_unreadable(field);
+    }
+    return;
+  }
+  event.set("container.image.name", details->image);
+  event.set("container.name", details->name);
+  if (!details->pod || !details->pod_namespace) return;
+  event.set("orchestrator.namespace", *details->pod_namespace);
+  event.set("orchestrator.resource.name", *details->pod);
+  event.set("orchestrator.resource.type", "pod");
+}
+
 // "169.254.169.254:80" or "[fd00:ec2::254]:80"
 void set_destination(eql::Event &event, std::string_view endpoint) {
   auto const colon = endpoint.rfind(':');
@@ -214,6 +239,7 @@ eql::Event event_of(Lineage const &lineage, Circumstances const &circumstances, 
   set_parent(event, lineage, root);
   set_user(event, lineage.process);
   set_place(event, lineage.process);
+  set_container(event, lineage.process);
   switch (as) {
     case Presented::exec: set_kind(event, "process", "start", "exec"); break;
     case Presented::connection:

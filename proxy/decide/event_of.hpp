@@ -10,6 +10,7 @@
 //   process.working_directory  both, as published rules need it, though a process chooses it
 //   user.*, group.*, process.pid, process.entity_id, the cgroup, the request and its destination: both
 //   container.id, imdsgate.unit  claimed; proven where the cgroup's ancestry is root's
+//   container.image.name, container.name, orchestrator.*  both, of a proven container.id
 // A traced process proves no name, executable or directory. What could not be read is unreadable, never
 // missing.
 #pragma once

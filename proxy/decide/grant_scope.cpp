@@ -32,6 +32,11 @@ eql::PatternSet allowed(eql::Demand const &demand, eql::Demand::Text const &any)
 std::vector<std::string> strangers_to(std::string_view field) {
   std::string const nothing(24, '\x7f');
   if (field == "imdsgate.unit") return {nothing + ".service", nothing + ".scope"};
+  if (field == "container.image.name") {
+    std::vector<std::string> images;
+    for (std::string image = nothing; images.size() < 6; image += '/' + nothing) images.insert(images.end(), {image, image + ':' + nothing});
+    return images;
+  }
   if (field != "process.executable" && field != "imdsgate.cgroup") return {nothing};
   std::vector<std::string> paths = {""};
   for (int depth = 0; depth < 6; ++depth) paths.push_back(paths.back() + '/' + nothing);
@@ -50,8 +55,12 @@ bool narrows(eql::Query const &when, std::string_view field) {
   });
 }
 
+bool is_of_container(eql::Query const &when) {
+  return narrows(when, "container.id") || narrows(when, "container.name") || narrows(when, "container.image.name");
+}
+
 bool has_place(eql::Query const &when) {
-  return narrows(when, "imdsgate.unit") || narrows(when, "container.id");
+  return narrows(when, "imdsgate.unit") || is_of_container(when);
 }
 
 bool names(eql::Query const &when, std::string_view field) {
@@ -146,7 +155,7 @@ std::vector<GrantFault> faults_of(eql::Query const &when) {
 }
 
 bool names_container(eql::Query const &when) {
-  return narrows(when, "container.id") || narrows(when, "imdsgate.cgroup");
+  return is_of_container(when) || narrows(when, "imdsgate.cgroup");
 }
 
 std::optional<std::string> every_script_of(std::string const &executable) {

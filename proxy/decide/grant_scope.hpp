@@ -20,7 +20,7 @@ struct GrantFault {
 // (`*`, `/*`, `*.service`) narrows nothing.
 std::vector<GrantFault> faults_of(eql::Query const &when);
 
-// It is for a container or a cgroup by its name: what a request from another network namespace needs.
+// It is for a container (by its id, name or image) or a cgroup by its name: what a request from another network namespace needs.
 bool names_container(eql::Query const &when);
 
 // An interpreter runs what it is given, so naming one names nobody: the beginning of a sentence that says so.

@@ -95,7 +95,7 @@ Daemon::Daemon(RunOptions const &options, Configuration configuration, InstanceL
 
 Result<void> Daemon::start_up() {
   if (auto opened = open_parts(); !opened) return opened;
-  Gateway::Parts parts{loop_, who_asks_->tier().attributor(), who_asks_->execs(), *reporter_, metrics_, {}, {}, {}};
+  Gateway::Parts parts{loop_, who_asks_->tier().attributor(), who_asks_->execs(), *reporter_, metrics_, {}, {}, {}, who_asks_->containers()};
   parts.client_uid = [this](Flow &flow, int accepted) { return who_asks_->client_uid(flow, accepted); };
   parts.on_self_loop = [this](Flow const &) {
     asio::co_spawn(loop_, interception_->self_loop(gateway_->mode()), asio::detached);
@@ -280,6 +280,10 @@ void Daemon::refresh_metrics() {
   auto const &tokens = gateway_->history().tokens();
   metrics_.set_tokens(tokens.size(), tokens.forgotten());
   metrics_.set_mode(gateway_->mode());
+  if (auto const *containers = who_asks_->containers()) {
+    auto const &counts = containers->counters();
+    metrics_.set_container_lookups({counts.answered, counts.unknown, counts.failed, counts.refused});
+  }
 }
 
 void Daemon::announce(Lifecycle what, bool alert, std::string message, std::optional<ControlPeer> peer,

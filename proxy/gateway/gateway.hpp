@@ -10,6 +10,7 @@
 
 #include "act/upstream_pool.hpp"
 #include "attribute/attributor.hpp"
+#include "attribute/container_runtime.hpp"
 #include "decide/policy.hpp"
 #include "gateway/admission.hpp"
 #include "gateway/client_history.hpp"
@@ -38,6 +39,7 @@ class Gateway {
     std::function<std::optional<uid_t>(Flow &, int)> client_uid;
     // Does somebody still hold the client's end? For half-closed clients.
     std::function<bool(Flow const &)> client_alive;
+    ContainerRuntime *containers = nullptr;  // where `containers.runtime` names one
   };
 
   Gateway(Parts parts, Settings const &settings, PolicySet policies);

@@ -11,6 +11,7 @@ namespace asio = boost::asio;
 
 namespace {
 constexpr auto kSettleWithin = std::chrono::milliseconds(100);
+constexpr auto kContainersWithin = std::chrono::milliseconds(150);
 }  // namespace
 
 Identification::Identification(Sources sources, Flow flow, asio::any_io_executor executor,
@@ -38,6 +39,7 @@ asio::awaitable<AttributionResult> Identification::look(std::uint64_t received) 
                                                        : exec_since(*result, flow_.accepted_steady);
     if (why) result = *why;
   }
+  if (result) co_await ask_about_containers(result->holders);
   if (result && !evaluated_ && sources_.execs.rules().any()) evaluate(*result, settled);
   arrival_.reset();
   co_return result;
@@ -68,12 +70,42 @@ void Identification::evaluate(Attribution const &who, bool settled) {
   missing_execs_ = settled ? execs.missing(known, flow_.accepted_steady) : MissingExecs::lost;
 }
 
+// Only of those whose id is proven: nobody has himself taken for another's container by naming a cgroup after it.
+asio::awaitable<void> Identification::ask_about_containers(std::vector<LineagePtr> holders) {
+  if (sources_.containers == nullptr) co_return;
+  auto const until = std::chrono::steady_clock::now() + kContainersWithin;
+  for (auto const &holder : holders) {
+    if (lacks_container(holder) && !container_of(holder->process)) {
+      co_await sources_.containers->ask(*holder->process.container_id, until);
+    }
+  }
+}
+
+bool Identification::lacks_container(LineagePtr const &holder) const {
+  auto const &process = holder->process;
+  return sources_.containers != nullptr && process.container_id && process.container_proven && !process.container;
+}
+
+std::shared_ptr<ContainerDetails const> Identification::container_of(Process const &process) const {
+  return sources_.containers->find(*process.container_id);
+}
+
+LineagePtr Identification::with_all_known(LineagePtr const &holder) const {
+  auto known = sources_.execs.with_exec(holder);
+  auto details = lacks_container(known) ? container_of(known->process) : nullptr;
+  if (!details) return known;
+  Lineage more = *known;
+  more.process.container = std::move(details);
+  return std::make_shared<Lineage const>(std::move(more));
+}
+
 // The same processes are looked up once: an exec in between would have ended their being named.
 Attribution Identification::with_execs(Attribution const &who) {
   Attribution result = who;
-  if (who.holders != looked_up_) {
+  bool const lacks = std::ranges::any_of(with_execs_, [this](auto const &holder) { return lacks_container(holder); });
+  if (who.holders != looked_up_ || lacks) {
     looked_up_ = with_execs_ = who.holders;
-    for (auto &holder : with_execs_) holder = sources_.execs.with_exec(holder);
+    for (auto &holder : with_execs_) holder = with_all_known(holder);
   }
   result.holders = with_execs_;
   return result;

@@ -10,6 +10,7 @@
 #include <optional>
 
 #include "attribute/attributor.hpp"
+#include "attribute/container_runtime.hpp"
 #include "gateway/exec_context.hpp"
 #include "report/metrics.hpp"
 
@@ -21,6 +22,7 @@ class Identification {
     Attributor &attributor;
     ExecContext &execs;
     Metrics &metrics;
+    ContainerRuntime *containers = nullptr;  // nullptr: nobody is asked what a container is
   };
   // `was_reset`: of the connection; whoever has its addresses is its client only while it stands.
   Identification(Sources sources, Flow flow, boost::asio::any_io_executor executor,
@@ -46,6 +48,10 @@ class Identification {
   std::optional<Unattributed> exec_since(Attribution const &who, MonotonicTime time) const;
   std::optional<Unattributed> exec_since_dialled(Attribution const &who, MonotonicTime dialled, bool settled) const;
   void evaluate(Attribution const &who, bool settled);
+  boost::asio::awaitable<void> ask_about_containers(std::vector<LineagePtr> holders);
+  std::shared_ptr<ContainerDetails const> container_of(Process const &process) const;
+  bool lacks_container(LineagePtr const &holder) const;
+  LineagePtr with_all_known(LineagePtr const &holder) const;
   Attribution with_execs(Attribution const &who);
 
   Sources const sources_;
@@ -55,7 +61,7 @@ class Identification {
   bool evaluated_ = false;                     // the connection, by the first look that named somebody
   std::vector<SequenceMatchPtr> sequences_;
   MissingExecs missing_execs_ = MissingExecs::none;
-  std::vector<LineagePtr> looked_up_, with_execs_;  // holders, and the same with what exec events recorded
+  std::vector<LineagePtr> looked_up_, with_execs_;  // holders, and the same with what exec events and the runtime tell
   boost::asio::steady_timer settled_;  // cancelled when the look at accept ends: an event to wait for
   bool looking_ = false;
   std::optional<AttributionResult> at_accept_;

@@ -62,6 +62,7 @@ struct Settings {
   AttributionChoice attribution = AttributionChoice::automatic;  // auto: BPF where it loads, else sock_diag
   std::uint32_t mark = 0x1d5, mark_mask = 0xffff;
   std::vector<std::string> bridges;  // `containers.bridges`: whose namespaces' requests come here, too; empty: off
+  std::optional<std::string> container_runtime;  // `containers.runtime`: its socket; nullopt: it is not asked
   std::vector<SinkSettings> sinks;
   std::optional<Endpoint> metrics;
   Limits limits;

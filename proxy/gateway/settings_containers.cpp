@@ -19,14 +19,17 @@ bool is_bridge_name(std::string_view name) {
 
 }  // namespace
 
-// `containers: {bridges: [docker0], hop_limit: 1}`. Whether they are bridges is looked at when the daemon
-// starts.
+// `containers: {bridges: [docker0], hop_limit: 1, runtime: /run/docker.sock}`. Whether they are bridges is looked at when
+// the daemon starts.
 void SettingsReader::read_containers(Map &root) {
   auto const value = root.find("containers");
   if (!value) return;
   auto &bridges = configuration.settings.bridges;
   Map map(reader, *value);
-  auto const list = map.require("bridges");
+  auto const runtime = map.find("runtime");
+  if (runtime) configuration.settings.container_runtime = socket_path(*runtime);
+  bool const bridged = !runtime || map.find("hop_limit");
+  auto const list = bridged ? map.require("bridges") : map.find("bridges");
   auto const items = list ? reader.list(*list) : std::nullopt;
   if (items && items->empty()) reader.error(*list, "is empty; leave `containers` out to intercept none");
   for (auto const &item : items.value_or(std::vector<Value>{})) {

@@ -51,6 +51,7 @@ struct SettingsReader {
   }
   // An absolute path from a text that may be relative to the file.
   std::optional<std::string> path(yaml::Value const &value);
+  std::optional<std::string> socket_path(yaml::Value const &value);  // such a one that fits into sockaddr_un, with its NUL
 };
 
 // A regular file of at most 4 MiB, whole.

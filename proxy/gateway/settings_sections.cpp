@@ -76,17 +76,6 @@ std::optional<std::string> read_host(Reader &reader, Value const &value) {
   return std::nullopt;
 }
 
-// A UNIX socket's path must fit into sockaddr_un, with its NUL.
-std::optional<std::string> socket_path(SettingsReader &self, Value const &value) {
-  auto path = self.path(value);
-  if (path && path->size() >= sizeof(sockaddr_un::sun_path)) {
-    self.reader.error(value, "is longer than a socket's path can be (" +
-                                 std::to_string(sizeof(sockaddr_un::sun_path) - 1) + " bytes)");
-    return std::nullopt;
-  }
-  return path;
-}
-
 void read_file_sink(SettingsReader &self, Map &map, SinkSettings &sink) {
   if (auto const value = map.require("path")) {
     if (auto path = self.path(*value)) sink.path = *std::move(path);
@@ -126,6 +115,16 @@ std::optional<SinkSettings> read_sink(SettingsReader &self, Value const &value) 
   return sink;
 }
 }  // namespace
+
+std::optional<std::string> SettingsReader::socket_path(Value const &value) {
+  auto path = this->path(value);
+  if (path && path->size() >= sizeof(sockaddr_un::sun_path)) {
+    reader.error(value, "is longer than a socket's path can be (" + std::to_string(sizeof(sockaddr_un::sun_path) - 1) +
+                            " bytes)");
+    return std::nullopt;
+  }
+  return path;
+}
 
 std::optional<std::string> SettingsReader::path(Value const &value) {
   auto const text = reader.text(value);
@@ -187,7 +186,7 @@ void SettingsReader::read_listen(Map &root) {
       }
     }
   }
-  if (auto const unix_path = map.find("unix")) settings.listen_unix = socket_path(*this, *unix_path);
+  if (auto const unix_path = map.find("unix")) settings.listen_unix = socket_path(*unix_path);
   map.finish();
 }
 
@@ -197,7 +196,7 @@ void SettingsReader::read_control(Map &root) {
   auto &settings = configuration.settings;
   Map map(reader, *value);
   if (auto const socket = map.find("socket")) {
-    if (auto path = socket_path(*this, *socket)) settings.control_socket = *std::move(path);
+    if (auto path = socket_path(*socket)) settings.control_socket = *std::move(path);
     if (settings.listen_unix == settings.control_socket) reader.error(*socket, "is listen.unix, too");
   }
   if (auto const group = map.find("group")) settings.control_group = reader.text(*group);

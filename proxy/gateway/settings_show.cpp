@@ -193,9 +193,11 @@ void show_firewall(YAML::Emitter &out, Settings const &settings) {
 }
 
 void show_containers(YAML::Emitter &out, Configuration const &configuration) {
-  if (configuration.settings.bridges.empty()) return;
+  auto const &[bridges, runtime] = std::tie(configuration.settings.bridges, configuration.settings.container_runtime);
+  if (bridges.empty() && !runtime) return;
   out << Key << "containers" << YAML::Value << YAML::Flow << BeginMap;
-  strings(out, "bridges", configuration.settings.bridges);
+  if (!bridges.empty()) strings(out, "bridges", bridges);
+  if (runtime) text(out, "runtime", *runtime);
   if (auto const limit = configuration.choices.hop_limit) number(out, "hop_limit", *limit);
   out << EndMap;
 }

@@ -87,6 +87,7 @@ std::string needs_restart(Settings const &running, Settings const &loaded) {
   differs(running.metrics != loaded.metrics, "metrics");
   differs(running.backend != loaded.backend, "firewall_backend");
   differs(running.attribution != loaded.attribution, "attribution");
+  differs(running.container_runtime != loaded.container_runtime, "containers.runtime");
   differs(!same_sinks(running, loaded), "sinks");
   return keys;
 }
@@ -99,6 +100,7 @@ void keep_what_needs_restart(Settings const &running, Settings &loaded) {
   loaded.metrics = running.metrics;
   loaded.backend = running.backend;
   loaded.attribution = running.attribution;
+  loaded.container_runtime = running.container_runtime;
   loaded.sinks = running.sinks;
 }
 

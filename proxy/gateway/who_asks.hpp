@@ -10,6 +10,7 @@
 #include <string>
 
 #include "attribute/client_sockets.hpp"
+#include "attribute/container_runtime.hpp"
 #include "attribute/prober_client.hpp"
 #include "gateway/attribution_tier.hpp"
 #include "gateway/exec_context.hpp"
@@ -35,6 +36,7 @@ class WhoAsks {
   AttributionTier &tier() { return *tier_; }
   ExecContext &execs() { return *execs_; }
   ExecFeed &exec_feed() { return *exec_feed_; }
+  ContainerRuntime *containers() { return containers_ ? &*containers_ : nullptr; }
 
   // When the redirect is in place, which may be what loads conntrack: for whom the tier has no record of.
   void note_dial_times();
@@ -57,6 +59,7 @@ class WhoAsks {
   std::optional<ExecContext> execs_;
   std::optional<AttributionTier> tier_;
   std::optional<ClientSockets> sockets_;
+  std::optional<ContainerRuntime> containers_;  // `containers.runtime`
 };
 
 }  // namespace imdsgate

@@ -61,6 +61,14 @@ struct Executable {
   bool proven() const { return !unproven; }
 };
 
+// What the container runtime says of a container.
+struct ContainerDetails {
+  std::string image;  // as it was named when the container was made: "nginx:1.25"
+  std::string name;
+  std::optional<std::string> pod, pod_namespace;  // Kubernetes'
+  auto operator<=>(ContainerDetails const &) const = default;
+};
+
 struct Process {
   ProcessId id;
   std::string entity_id;  // hash of boot id, tgid and start time: stable over exec
@@ -81,6 +89,7 @@ struct Process {
   std::string cgroup;                       // the cgroup2 path, "/system.slice/x.service"; empty: unknown
   std::optional<std::string> container_id;  // proven only when container_proven
   bool container_proven = false;
+  std::shared_ptr<ContainerDetails const> container;  // of a proven container_id; nullptr: not known
   std::optional<std::string> unit;  // systemd unit of the cgroup path
   bool unit_proven = false;
   pid_t tracer_pid = 0;

@@ -153,6 +153,22 @@ void write_holders(JsonWriter &json, Attribution const &attribution) {
   if (holders.size() > kMaxHolders) json.member("holders_truncated", true);
 }
 
+void write_container(JsonWriter &json, Process const &process) {
+  if (!process.container_id || !process.container_proven) return;
+  auto const *details = process.container.get();
+  json.object("container", [&] {
+    json.member("id", *process.container_id);
+    if (!details) return;
+    json.member("name", details->name);
+    json.object("image", [&] { json.member("name", details->image); });
+  });
+  if (!details || !details->pod || !details->pod_namespace) return;
+  json.object("orchestrator", [&] {
+    json.member("type", "kubernetes").member("namespace", *details->pod_namespace);
+    json.object("resource", [&] { json.member("type", "pod").member("name", *details->pod); });
+  });
+}
+
 }  // namespace
 
 void write_process_fields(JsonWriter &json, Lineage const &lineage) {
@@ -174,9 +190,7 @@ void write_process_fields(JsonWriter &json, Lineage const &lineage) {
   json.key("group").begin_object().member("id", std::to_string(process.effective_gid));
   if (process.group_name) json.member("name", *process.group_name);
   json.end_object();
-  if (process.container_id && process.container_proven) {
-    json.key("container").begin_object().member("id", *process.container_id).end_object();
-  }
+  write_container(json, process);
 }
 
 void write_own_process_fields(JsonWriter &json, Lineage const &lineage) {

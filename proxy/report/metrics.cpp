@@ -173,6 +173,15 @@ void Metrics::render_requests(std::string &out) const {
   }
 }
 
+void Metrics::render_container_lookups(std::string &out) const {
+  if (!container_lookups_) return;
+  constexpr std::array<std::string_view, 4> kResults{"answered", "unknown", "failed", "refused"};
+  head(out, "imdsgate_container_lookups_total", "counter", "Containers that the container runtime was asked about.");
+  for (std::size_t i = 0; i < kResults.size(); ++i) {
+    sample(out, "imdsgate_container_lookups_total", {{"result", kResults[i]}}, (*container_lookups_)[i]);
+  }
+}
+
 std::string Metrics::render() const {
   std::string out;
   out.reserve(16 << 10);
@@ -237,6 +246,7 @@ std::string Metrics::render() const {
           denied_tokens_forgotten_);
   counter(out, "imdsgate_rates_untracked_total",
           "Requests of processes too many to follow how often they ask.", rates_untracked_);
+  render_container_lookups(out);
   head(out, "imdsgate_mode", "gauge", "1 for the mode that is on.");
   if (mode_) {
     sample(out, "imdsgate_mode", {{"mode", "audit"}}, *mode_ == Mode::audit ? 1 : 0);

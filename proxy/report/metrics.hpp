@@ -71,6 +71,8 @@ class Metrics {
   void set_tokens(std::uint64_t known, std::uint64_t forgotten) { tokens_ = {known, forgotten}; }
   void set_denied_tokens_forgotten(std::uint64_t total) { denied_tokens_forgotten_ = total; }
   void set_rates_untracked(std::uint64_t total) { rates_untracked_ = total; }
+  // answered, unknown, failed, refused: totals
+  void set_container_lookups(std::array<std::uint64_t, 4> totals) { container_lookups_ = totals; }
   void set_mode(Mode mode) { mode_ = mode; }
   void set_events_dropped(std::string_view sink, std::uint64_t total) { named(dropped_, sink) = total; }
 
@@ -91,6 +93,7 @@ class Metrics {
   static std::size_t index(Reason reason) { return static_cast<std::size_t>(reason); }
   static std::uint64_t &named(Named &counters, std::string_view name);
   void render_requests(std::string &out) const;
+  void render_container_lookups(std::string &out) const;
 
   std::string version_;
   Requests requests_{};
@@ -102,6 +105,7 @@ class Metrics {
   std::array<std::uint64_t, 2> tokens_{};         // known, forgotten
   std::array<std::uint64_t, 2> reloads_{};
   std::array<std::uint64_t, 3> older_{};  // by OlderConnection
+  std::optional<std::array<std::uint64_t, 4>> container_lookups_;  // where a runtime is asked
   Named alerts_, suppressed_, dropped_;
   std::uint64_t exec_events_lost_ = 0, firewall_drift_ = 0, prober_replaced_ = 0, upstream_reused_ = 0;
   std::uint64_t connections_ = 0, rates_untracked_ = 0, denied_tokens_forgotten_ = 0;

@@ -87,6 +87,23 @@ TEST_F(EventOf, TellsUnreadableFromMissing) {
   EXPECT_EQ(open.find("container.id"), nullptr) << "its cgroup is known, and in no container";
 }
 
+// A container that nobody told about is of some image; where there is none, there is no image.
+TEST_F(EventOf, SaysOfAContainerWhatTheRuntimeSaid) {
+  constexpr char const *kFields[] = {"container.image.name", "container.name", "orchestrator.namespace",
+                                     "orchestrator.resource.name", "orchestrator.resource.type"};
+  Lineage lineage = *person("contained");
+  for (auto const *field : kFields) EXPECT_TRUE(values(event(lineage), field).unreadable) << field;
+  for (auto const *field : kFields) EXPECT_EQ(event(*person("stranger")).find(field), nullptr) << field;
+  lineage.process.container =
+      std::make_shared<ContainerDetails const>(ContainerDetails{"nginx:1", "web", std::nullopt, std::nullopt});
+  EXPECT_THAT(values(event(lineage), "container.image.name").proven, ElementsAre("nginx:1"));
+  EXPECT_THAT(values(event(lineage), "container.name").proven, ElementsAre("web"));
+  EXPECT_EQ(event(lineage).find("orchestrator.namespace"), nullptr) << "it is no pod's";
+  lineage.process.container = std::make_shared<ContainerDetails const>(ContainerDetails{"nginx:1", "web", "web-1", "shop"});
+  EXPECT_THAT(values(event(lineage), "orchestrator.namespace").proven, ElementsAre("shop"));
+  EXPECT_THAT(values(event(lineage), "orchestrator.resource.name").proven, ElementsAre("web-1"));
+}
+
 TEST_F(EventOf, SaysThatCutArgumentsAreNotAll) {
   auto self = process("/usr/bin/x", "x", 0);
   self.args_truncated = true;

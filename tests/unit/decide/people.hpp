@@ -86,7 +86,10 @@ inline LineagePtr person(std::string const &who) {
     if (who == "false-ssm-child") forge(*lineage.parent);
   } else if (who == "contained")
     self = with(process("/home/web/fetch", "fetch", 1000), contain);
-  else if (who == "image" || who == "false-image" || who == "traced-image") {
+  else if (who == "told-contained") {
+    self = with(process("/home/web/fetch", "fetch", 1000), contain);
+    self.container = std::make_shared<ContainerDetails const>(ContainerDetails{"shop/web:1", "web", {}, {}});
+  } else if (who == "image" || who == "false-image" || who == "traced-image") {
     self = with(process("/usr/bin/fetch", "fetch", 1000), contain);
     self.executable->unproven = Unproven::other_namespace;
     self.executable->proven_in_namespace = who != "false-image";
@@ -140,6 +143,9 @@ inline std::vector<PolicyEntry> compiled_grants() {
       entry("fetch", R"(process.executable == "/usr/bin/fetch")"),
       entry("container-fetch", R"(process.executable == "/usr/bin/fetch" and container.id == "c1")"),
       entry("other-fetch", R"(process.executable == "/usr/bin/fetch" and container.id == "c2")"),
+      entry("image-name", R"(container.image.name == "shop/web:1")"),
+      entry("any-image", R"(container.image.name : "*/*:*")"),
+      entry("other-images", R"(not container.image.name == "shop/job:1")"),
       entry("any-cgroup", R"(imdsgate.cgroup : "/*" or container.id : "*")"),
       entry("agent-shared", is_agent, methods, paths),
   };

@@ -200,12 +200,17 @@ TEST_F(SettingsTest, ReadContainers) {
   EXPECT_FALSE(on.policies.enforce->token_crosses);
   EXPECT_TRUE(load("containers: {bridges: [docker0], hop_limit: 2}\n").policies.enforce->token_crosses);
   EXPECT_THAT(show(on), HasSubstr("containers: {bridges: [\"docker0\"], hop_limit: 1}\n"));
+  EXPECT_EQ(on.settings.container_runtime, std::nullopt);
+  auto const asked = load("containers: {runtime: /run/docker.sock}\n");
+  EXPECT_EQ(asked.settings.container_runtime, "/run/docker.sock");
+  EXPECT_TRUE(asked.settings.bridges.empty());
+  EXPECT_THAT(show(asked), HasSubstr("containers: {runtime: \"/run/docker.sock\"}\n"));
 }
 
 TEST_F(SettingsTest, AreShownSoThatTheyCanBeReadAgain) {
   write("rules/a.yaml", kRule);
   for (auto const *text :
-       {"", kEverything, kImdsv1, kBinding, "containers: {bridges: [docker0, br-1.2], hop_limit: 1}\n", "rules: []\nsinks: []\n", "control: {socket: \"a: b # c\"}"}) {
+       {"", kEverything, kImdsv1, kBinding, "containers: {bridges: [docker0, br-1.2], hop_limit: 1, runtime: /run/docker.sock}\n", "rules: []\nsinks: []\n", "control: {socket: \"a: b # c\"}"}) {
     auto const first = load(text);
     ASSERT_TRUE(first.ok()) << text;
     auto const shown = show(first);

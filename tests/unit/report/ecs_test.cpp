@@ -230,6 +230,13 @@ TEST(Ecs, UnprovenIsMarked) {
   lineage->process.container_proven = true;
   line = line_of(event);
   EXPECT_EQ(at(line, "container.id"), "abc123");
+  EXPECT_TRUE(at(line, "container.image").is_null());
+  EXPECT_TRUE(at(line, "orchestrator").is_null());
+  lineage->process.container = std::make_shared<ContainerDetails const>(ContainerDetails{"nginx:1", "web", "web-1", "shop"});
+  line = line_of(event);
+  EXPECT_EQ(at(line, "container"), parse(R"({"id":"abc123","name":"web","image":{"name":"nginx:1"}})"));
+  EXPECT_EQ(at(line, "orchestrator"),
+            parse(R"({"type":"kubernetes","namespace":"shop","resource":{"type":"pod","name":"web-1"}})"));
 }
 
 TEST(Ecs, UnixListenerHasNoAddresses) {
