@@ -8,12 +8,13 @@ packages=(
   libboost1.81-dev libboost-json1.81-dev libboost-url1.81-dev
   libnl-3-dev libnl-idiag-3-dev libnl-route-3-dev libnl-nf-3-dev
   libspdlog-dev libyaml-cpp-dev libre2-dev libcli11-dev libsystemd-dev libcap-dev libseccomp-dev libsodium-dev
+  libnghttp2-dev libprotobuf-dev protobuf-compiler
   libtomlplusplus-dev clang bpftool libbpf-dev libgoogle-perftools-dev
   libgtest-dev libgmock-dev googletest
   # running and testing
   iptables nftables iproute2 conntrack libcap2-bin procps util-linux systemd
   curl wget python3 python3-boto3 python3-google-auth awscli s3fs busybox jq
-  python3-pytest python3-fusepy fuse3 netcat-openbsd socat
+  python3-pytest python3-grpcio python3-protobuf python3-fusepy fuse3 netcat-openbsd socat
   # the modules of cloud-init and waagent, which the tests run from unpacked packages
   python3-configobj python3-jinja2 python3-jsonpatch python3-jsonschema python3-netifaces python3-oauthlib
   python3-requests python3-serial python3-yaml python3-distro python3-pkg-resources

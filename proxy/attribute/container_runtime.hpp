@@ -17,6 +17,8 @@
 #include <string>
 #include <vector>
 
+#include "attribute/docker_api.hpp"
+#include "model/container_api.hpp"
 #include "model/process.hpp"
 #include "model/result.hpp"
 
@@ -41,7 +43,7 @@ class ContainerRuntime {
     std::uint64_t refused = 0;  // too many at once
   };
 
-  ContainerRuntime(boost::asio::any_io_executor loop, std::string socket, Options options = {});
+  ContainerRuntime(boost::asio::any_io_executor loop, ContainerApi api, std::string socket, Options options = {});
   ContainerRuntime(ContainerRuntime const &) = delete;
 
   // Waits until it is known, or known that it is not to be had, at most until then.
@@ -65,11 +67,12 @@ class ContainerRuntime {
   void make_room();
 
   boost::asio::any_io_executor loop_;
+  ContainerApi const api_;
   std::string const socket_;
   Options const options_;
   std::map<std::string, Known> known_;
   std::size_t asking_ = 0;
-  std::string version_;  // of the API, as the runtime said: "v1.43"
+  DockerApi docker_;
   bool told_ = false;
   Counters counters_;
 };

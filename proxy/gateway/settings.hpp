@@ -13,6 +13,7 @@
 
 #include "decide/policy.hpp"
 #include "gateway/profiles.hpp"
+#include "model/container_api.hpp"
 #include "model/result.hpp"
 
 namespace imdsgate {
@@ -63,6 +64,7 @@ struct Settings {
   std::uint32_t mark = 0x1d5, mark_mask = 0xffff;
   std::vector<std::string> bridges;  // `containers.bridges`: whose namespaces' requests come here, too; empty: off
   std::optional<std::string> container_runtime;  // `containers.runtime`: its socket; nullopt: it is not asked
+  ContainerApi container_api = ContainerApi::docker;
   std::vector<SinkSettings> sinks;
   std::optional<Endpoint> metrics;
   Limits limits;

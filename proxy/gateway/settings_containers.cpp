@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "gateway/settings_reader.hpp"
+#include "gateway/settings_words.hpp"
 
 namespace imdsgate {
 namespace {
@@ -28,6 +29,7 @@ void SettingsReader::read_containers(Map &root) {
   Map map(reader, *value);
   auto const runtime = map.find("runtime");
   if (runtime) configuration.settings.container_runtime = socket_path(*runtime);
+  if (runtime) choose(map, "runtime_api", kContainerApis, configuration.settings.container_api);
   bool const bridged = !runtime || map.find("hop_limit");
   auto const list = bridged ? map.require("bridges") : map.find("bridges");
   auto const items = list ? reader.list(*list) : std::nullopt;

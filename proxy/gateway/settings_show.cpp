@@ -197,7 +197,10 @@ void show_containers(YAML::Emitter &out, Configuration const &configuration) {
   if (bridges.empty() && !runtime) return;
   out << Key << "containers" << YAML::Value << YAML::Flow << BeginMap;
   if (!bridges.empty()) strings(out, "bridges", bridges);
-  if (runtime) text(out, "runtime", *runtime);
+  if (runtime) {
+    text(out, "runtime", *runtime);
+    bare(out, "runtime_api", word_for(kContainerApis, configuration.settings.container_api));
+  }
   if (auto const limit = configuration.choices.hop_limit) number(out, "hop_limit", *limit);
   out << EndMap;
 }

@@ -32,6 +32,7 @@ inline const Words<Backend> kBackends = {
 inline const Words<AttributionChoice> kAttributionChoices = {{"auto", AttributionChoice::automatic},
                                                              {"bpf", AttributionChoice::bpf},
                                                              {"sock_diag", AttributionChoice::sock_diag}};
+inline const Words<ContainerApi> kContainerApis = {{"docker", ContainerApi::docker}, {"cri", ContainerApi::cri}};
 inline const Words<std::optional<Verdict>> kVerdicts = {
     {"auto", std::nullopt}, {"allow", Verdict::allow}, {"alert", Verdict::alert}, {"block", Verdict::block}};
 inline const Words<std::optional<Verdict>> kTokenBindings = {

@@ -87,7 +87,7 @@ std::string needs_restart(Settings const &running, Settings const &loaded) {
   differs(running.metrics != loaded.metrics, "metrics");
   differs(running.backend != loaded.backend, "firewall_backend");
   differs(running.attribution != loaded.attribution, "attribution");
-  differs(running.container_runtime != loaded.container_runtime, "containers.runtime");
+  differs(running.container_runtime != loaded.container_runtime || running.container_api != loaded.container_api, "containers.runtime");
   differs(!same_sinks(running, loaded), "sinks");
   return keys;
 }
@@ -101,6 +101,7 @@ void keep_what_needs_restart(Settings const &running, Settings &loaded) {
   loaded.backend = running.backend;
   loaded.attribution = running.attribution;
   loaded.container_runtime = running.container_runtime;
+  loaded.container_api = running.container_api;
   loaded.sinks = running.sinks;
 }
 

@@ -22,7 +22,7 @@ std::optional<uid_t> peer_uid(int fd) {
 WhoAsks::WhoAsks(Settings const &settings, Parts parts)
     : parts_(std::move(parts)), proven_file_(settings.control_socket + ".proven") {
   if (!settings.container_runtime) return;
-  containers_.emplace(parts_.loop, *settings.container_runtime);
+  containers_.emplace(parts_.loop, settings.container_api, *settings.container_runtime);
   containers_->on_failure = [](std::string const &why) {
     std::cerr << "imdsgate: what a container is cannot be asked: " << why << std::endl;
   };

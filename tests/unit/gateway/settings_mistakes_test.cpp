@@ -62,6 +62,7 @@ INSTANTIATE_TEST_SUITE_P(
         Mistake{"containers: {bridges: [a], hop_limit: 0}\n", "1:39: containers.hop_limit: expected a whole number from 1 to 64"},
         Mistake{"containers: {hop_limit: 1, runtime: /run/docker.sock}\n", "1:13: key 'containers.bridges' is missing"},
         Mistake{"containers: {runtime: 7}\n", "1:23: containers.runtime: expected text: put it in quotes"},
+        Mistake{"containers: {bridges: [docker0], runtime_api: cri}\n", "1:34: unknown key 'containers.runtime_api'"},
         Mistake{"containers: {bridge: [a]}\n", "1:14: unknown key 'containers.bridge'; did you mean 'bridges'?"},
         Mistake{"upstream: {connect_timeout: 500}\n", "1:29: upstream.connect_timeout: expected a duration"},
         Mistake{"upstream: {idle_timeout: 0s}\n", "1:26: upstream.idle_timeout: must be from"},

@@ -204,7 +204,10 @@ TEST_F(SettingsTest, ReadContainers) {
   auto const asked = load("containers: {runtime: /run/docker.sock}\n");
   EXPECT_EQ(asked.settings.container_runtime, "/run/docker.sock");
   EXPECT_TRUE(asked.settings.bridges.empty());
-  EXPECT_THAT(show(asked), HasSubstr("containers: {runtime: \"/run/docker.sock\"}\n"));
+  EXPECT_THAT(show(asked), HasSubstr("containers: {runtime: \"/run/docker.sock\", runtime_api: docker}\n"));
+  EXPECT_EQ(asked.settings.container_api, ContainerApi::docker);
+  auto const by_cri = load("containers: {runtime: /run/containerd/containerd.sock, runtime_api: cri}\n");
+  EXPECT_EQ(by_cri.settings.container_api, ContainerApi::cri);
 }
 
 TEST_F(SettingsTest, AreShownSoThatTheyCanBeReadAgain) {
