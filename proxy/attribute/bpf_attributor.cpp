@@ -16,6 +16,8 @@ using Clock = std::chrono::steady_clock;
 // return from the network stack takes, unless the sender was interrupted just there.
 constexpr auto kSendReturns = std::chrono::microseconds(20);
 constexpr auto kFirstPause = std::chrono::milliseconds(1);
+constexpr auto kLongestBacklog = std::chrono::minutes(1);  // that anybody waits for accept(2), and still wants an answer
+constexpr auto kClocksDiffer = std::chrono::seconds(1);    // conntrack's and the kernel programs', at most
 
 // What is odd about an executable is said of it, and says nothing of who sends.
 bool ordinary(bpf_task const &task) {
@@ -200,7 +202,18 @@ asio::awaitable<LineagePtr> BpfAttributor::describe_living(bpf_connection connec
   co_return lineage;
 }
 
+// Who has no record because there was no room for it may have seen to that.
+bool BpfAttributor::was_refused(Flow const &flow) const {
+  if (flow.recorded || flow.transport != Transport::tcp) return false;
+  auto const dialled = flow.dialled_steady.value_or(flow.accepted_steady - kLongestBacklog);
+  return connections_->refused_since(dialled - kClocksDiffer);
+}
+
 asio::awaitable<AttributionResult> BpfAttributor::ask_prober(Flow flow, std::uint64_t received) {
+  if (was_refused(flow)) {
+    ++counters_.not_recorded;
+    co_return Unattributed{Reason::not_recorded, "its connection has no record: there was no room for one"};
+  }
   ++counters_.by_prober;
   auto const before = entry_of(flow);
   auto const another = BPF_SENT_BY_ANOTHER;

@@ -53,6 +53,7 @@ class BpfAttributor : public Attributor {
     std::uint64_t described = 0;  // by the kernel too, after the process was described anew
     std::uint64_t gone = 0;       // and after it had ended, out of what was known of it and of its parent
     std::uint64_t by_prober = 0;  // everything else that was asked
+    std::uint64_t not_recorded = 0;  // nobody was asked: there was no room for a record
     std::uint64_t disagreed = 0;  // of these: prober and kernel did not fit together, so nobody was named
   };
   Counters const &counters() const { return counters_; }
@@ -69,6 +70,7 @@ class BpfAttributor : public Attributor {
   boost::asio::awaitable<LineagePtr> describe_living(bpf_connection connection);
   bool still(Flow const &flow, bpf_connection const &before) const;
   boost::asio::awaitable<AttributionResult> ask_prober(Flow flow, std::uint64_t received);
+  bool was_refused(Flow const &flow) const;
   void doubt(Attribution &found) const;
   std::optional<Unattributed> disagreement(bpf_connection const &seen, Attribution const &found) const;
 

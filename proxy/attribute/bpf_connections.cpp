@@ -161,11 +161,18 @@ bool BpfConnections::lives(bpf_task const &task) const {
 }
 
 std::uint64_t BpfConnections::forget_closed(std::chrono::nanoseconds ago) {
-  auto const before = std::chrono::steady_clock::now().time_since_epoch() - ago;
-  bpf_forget forget{static_cast<std::uint64_t>(std::chrono::nanoseconds(before).count()), 0};
+  auto const up = std::chrono::nanoseconds(std::chrono::steady_clock::now().time_since_epoch());
+  if (up <= ago) return 0;  // the host was not up then
+  bpf_forget forget{static_cast<std::uint64_t>((up - ago).count()), 0};
   if (!run(loaded_->forget_closed, forget)) return 0;  // they stay, and the quota bounds them
   forgotten_ += forget.forgotten;
   return forget.forgotten;
+}
+
+bool BpfConnections::refused_since(std::chrono::steady_clock::time_point time) const {
+  std::uint64_t const last = loaded_->skeleton->bss->refused_ns;
+  auto const since = std::chrono::nanoseconds(time.time_since_epoch()).count();
+  return last != 0 && static_cast<std::int64_t>(last) >= since;
 }
 
 BpfConnections::Counters BpfConnections::counters() const {

@@ -44,6 +44,9 @@ class BpfConnections {
   // tells when they may go. How many there were.
   std::uint64_t forget_closed(std::chrono::nanoseconds ago);
 
+  // Was a connection left without a record then or later, for want of room?
+  bool refused_since(std::chrono::steady_clock::time_point time) const;
+
   // The process that has this number now, with its parent; nullopt: none.
   std::optional<bpf_look> look(pid_t tgid) const;
   // Is this process there, whatever it runs now?
@@ -52,7 +55,7 @@ class BpfConnections {
   struct Counters {
     std::uint64_t recorded = 0;
     std::uint64_t refused_quota = 0;  // its cgroup has BPF_QUOTA connections already
-    std::uint64_t refused_full = 0;
+    std::uint64_t refused_full = 0;   // or the socket has no room for it
     std::uint64_t forgotten = 0;  // forget_closed()
   };
   Counters counters() const;

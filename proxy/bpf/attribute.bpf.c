@@ -47,8 +47,9 @@ const volatile __u32 quota = 0;         // connections a cgroup may have here
 // Set by user space: connections of other network namespaces are written down, too.
 volatile __u32 every_netns = 0;
 
-// How many connections have no entry, and why; read by user space.
+// How many connections have no entry, and why, and when one was left without; read by user space.
 __u64 recorded = 0, refused_quota = 0, refused_full = 0;
+volatile __u64 refused_ns = 0;
 
 struct {
   __uint(type, BPF_MAP_TYPE_HASH);
@@ -99,6 +100,11 @@ struct {  // by bpf_connection::quota_cgroup: how many entries of `connections` 
   __type(key, __u64);
   __type(value, __u32);
 } used SEC(".maps");
+
+static __always_inline void refuse(__u64 *why) {
+  refused_ns = bpf_ktime_get_ns();
+  __sync_fetch_and_add(why, 1);
+}
 
 static __always_inline bool same_program(const struct bpf_task *a, const struct bpf_task *b) {
   return a->exec_id == b->exec_id && a->mm == b->mm;
@@ -152,7 +158,10 @@ static __always_inline void dial(struct bpf_sock_addr *ctx, const struct bpf_gua
   if (!bpf_map_lookup_elem(&guarded, destination)) return;
   if (!is_ours(bpf_get_netns_cookie(ctx)) || !ctx->sk) return;
   struct bpf_connection *entry = bpf_sk_storage_get(&dialled, ctx->sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
-  if (!entry) return;
+  if (!entry) {  // what a socket may keep with it is bounded, and a program can use that up (optmem_max)
+    refuse(&refused_full);
+    return;
+  }
   struct task_struct *task = bpf_get_current_task_btf();
   look_at(task, &entry->connector);
   look_at(task->real_parent, &entry->parent);
@@ -236,13 +245,13 @@ static __always_inline void open_connection(struct bpf_sock_ops *ctx, struct bpf
   entry->socket_uid = socket->sk_uid.val;
   entry->socket_inode = BPF_CORE_READ((struct socket_alloc *)socket->sk_socket, vfs_inode.i_ino);
   if (!take_quota(entry->quota_cgroup)) {
-    __sync_fetch_and_add(&refused_quota, 1);
+    refuse(&refused_quota);
     return;
   }
   struct bpf_connection_id id = {bpf_get_socket_cookie(ctx), entry->connected_ns};
   if (bpf_map_update_elem(&connections, &id, entry, BPF_NOEXIST) != 0) {
     give_back_quota(entry->quota_cgroup);
-    __sync_fetch_and_add(&refused_full, 1);
+    refuse(&refused_full);
     return;
   }
   __sync_fetch_and_add(&recorded, 1);

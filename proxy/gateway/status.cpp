@@ -34,7 +34,8 @@ json::object status_of(StatusSources const &sources) {
                                          {"gone", counts.gone},             {"by_prober", counts.by_prober},
                                          {"disagreed", counts.disagreed},   {"forgotten", kernel.forgotten},
                                          {"recorded", kernel.recorded},     {"over_quota", kernel.refused_quota},
-                                         {"no_room", kernel.refused_full}};
+                                         {"no_room", kernel.refused_full},
+                                         {"not_recorded", counts.not_recorded}};
   }
   json::array denials, left_out;
   for (auto const &denial : host_rules.denials) denials.emplace_back(denial.to_string());

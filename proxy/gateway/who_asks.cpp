@@ -68,7 +68,7 @@ Result<void> WhoAsks::open_prober() {
 }
 
 void WhoAsks::note_dial_times() {
-  if (tier_->bpf() || exec_feed_->events() == nullptr) return;  // it says itself who connected; nobody told of execs
+  if (exec_feed_->events() == nullptr) return;  // nobody is told of execs
   if (auto const noted = sockets_->note_times(); !noted) {
     std::cerr << "imdsgate: an exec between connecting and accept() is not seen: " << noted.error().detail << '\n';
   }

@@ -49,6 +49,8 @@ constexpr ReasonInfo kReasons[] = {
     {Reason::second_holder, "second_holder", 0, "A second process holds the peer's end of the UNIX socket."},
     {Reason::process_gone, "process_gone", 0, "The client's process ended before it could be read."},
     {Reason::other_namespace, "other_namespace", 0, "The client, or who may hold its socket, is in another network or pid namespace."},
+    {Reason::not_recorded, "not_recorded", 0,
+     "There was no room to write down who connected: the client's control group has too many connections."},
     {Reason::policy_deny, "policy_deny", 403, "A deny entry of the policy names this request."},
     {Reason::class_default, "class_default", 403, "This class of path needs a grant."},
     {Reason::unknown_path, "unknown_path", 403, "No entry of the catalogue knows this path."},

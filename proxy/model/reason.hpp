@@ -42,6 +42,7 @@ enum class Reason {
   second_holder,
   process_gone,
   other_namespace,
+  not_recorded,
   // the policy
   policy_deny,
   class_default,

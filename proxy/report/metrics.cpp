@@ -9,7 +9,7 @@ bool is_upstream(Reason reason) {
   return reason >= Reason::upstream_refused && reason <= Reason::upstream_garbage;
 }
 bool is_attribution(Reason reason) {
-  return reason >= Reason::socket_gone && reason <= Reason::other_namespace;
+  return reason >= Reason::socket_gone && reason <= Reason::not_recorded;
 }
 
 std::string_view to_label(Metrics::EventKindLabel kind) {

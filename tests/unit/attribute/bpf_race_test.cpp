@@ -156,9 +156,8 @@ TEST_F(BpfFlood, TakesNothingFromAnotherCgroupAndEndsWithIt) {
     EXPECT_EQ(bpf_->connections().counters().recorded, static_cast<std::uint64_t>(BPF_QUOTA));
     EXPECT_EQ(bpf_->connections().counters().refused_quota, static_cast<std::uint64_t>(BPF_QUOTA));
     auto const same = client_in(here);
-    auto const result = named_after(1);
-    ASSERT_NAMED(result);
-    EXPECT_EQ(result->method, Attribution::Method::sock_diag) << "beyond the quota, as without BPF";
+    EXPECT_NOBODY(named_after(1), Reason::not_recorded) << "beyond the quota";
+    EXPECT_EQ(bpf_->counters().by_prober, 0u);
     auto const other = client_in(there);
     auto const others = named_after(1);
     ASSERT_NAMED(others);

@@ -14,6 +14,7 @@
 #include <sys/wait.h>
 
 #include <boost/asio/co_spawn.hpp>
+#include <chrono>
 #include <cstring>
 #include <fstream>
 
@@ -97,6 +98,22 @@ void Child::wait_ready() {
   siginfo_t info{};
   ASSERT_EQ(::waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED | WNOHANG | WNOWAIT), 0);
   ASSERT_EQ(info.si_pid, 0) << "the child ended with " << info.si_status;
+}
+
+void Child::wait_exec() {
+  wait_ready();  // the pipe is closed in the middle of the exec
+  auto const path = "/proc/" + std::to_string(pid_) + "/stat";
+  auto const until = std::chrono::steady_clock::now() + 30s;
+  for (;;) {
+    std::ifstream file(path);
+    std::string const text{std::istreambuf_iterator<char>(file), {}};
+    auto const name_end = text.rfind(')');
+    ASSERT_NE(name_end, std::string::npos) << "the child has ended";
+    char const state = text[name_end + 2];
+    if (state == 'S' || state == 't') return;  // execve(2) itself waits in no such way
+    ASSERT_LT(std::chrono::steady_clock::now(), until) << "its state is still " << state;
+    ::sched_yield();
+  }
 }
 
 void Child::end() {

@@ -29,9 +29,10 @@ class Child {
   Child(Child &&other) noexcept : pid_(std::exchange(other.pid_, 0)), ready_(std::move(other.ready_)) {}
   ~Child() { end(); }
   pid_t pid() const { return pid_; }
-  // Until ready was called, or an exec closed the pipe. A child that ended instead is a failure.
+  // Until ready was called. A child that ended instead is a failure.
   void wait_ready();
-  void wait_exec() { wait_ready(); }
+  // Until what it exec'd waits for something: an exec closes descriptors before the kernel tells of it.
+  void wait_exec();
   void end();  // killed and reaped
 
  private:

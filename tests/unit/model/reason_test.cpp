@@ -23,7 +23,7 @@ TEST(Reasons, HaveTheseNamesForEver) {
           "method_trace", "target_form", "guarded_host_target", "data_after_http10", "ambiguous_target",
           "socket_gone", "socket_not_found", "no_holder", "walk_timeout", "attribution_timeout",
           "attribution_busy", "prober_unavailable", "unreadable", "holder_uncertain", "holder_changed",
-          "peer_changed", "second_holder", "process_gone", "other_namespace", "policy_deny", "class_default",
+          "peer_changed", "second_holder", "process_gone", "other_namespace", "not_recorded", "policy_deny", "class_default",
           "unknown_path", "imdsv1", "imdsv1_after_denied_token", "token_foreign", "token_unknown",
           "unknown_host", "unattributed", "container_not_granted", "hop_limit", "exec_events_lost", "exec_unread", "quota_share", "not_redirected",
           "not_local", "self_loop", "not_guarded", "older_connection", "limit_connections", "limit_connections_per_uid",
