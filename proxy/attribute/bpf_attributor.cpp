@@ -19,13 +19,17 @@ constexpr auto kFirstPause = std::chrono::milliseconds(1);
 constexpr auto kLongestBacklog = std::chrono::minutes(1);  // that anybody waits for accept(2), and still wants an answer
 constexpr auto kClocksDiffer = std::chrono::seconds(1);    // conntrack's and the kernel programs', at most
 
-// What is odd about an executable is said of it, and says nothing of who sends.
+// What is odd about an executable, or makes it unproven, is said of it, and says nothing of who sends.
 bool ordinary(bpf_task const &task) {
-  return (task.unusual & ~static_cast<std::uint32_t>(BPF_TASK_EXE_CHANGED)) == 0;
+  constexpr std::uint32_t kOfTheExecutable = BPF_TASK_EXE_CHANGED | BPF_TASK_USER_NAMESPACE;
+  return (task.unusual & ~kOfTheExecutable) == 0;
 }
 
+// The connector alone sent, and nobody else has the socket: not at the last send, or by now nobody at all, who could have
+// sent or would get the answer.
 bool clean(bpf_connection const &connection) {
-  return connection.flags == 0 && connection.sole != 0 && ordinary(connection.connector);
+  bool const released = (connection.over & BPF_CLIENT_RELEASED) != 0 && connection.by_ring == 0;
+  return connection.flags == 0 && (connection.sole != 0 || released) && ordinary(connection.connector);
 }
 
 bool still_same_image(bpf_task const &before, bpf_task const &now) {
@@ -44,6 +48,10 @@ std::string process_text(std::uint32_t tgid) {
 Unattributed execed(std::uint32_t tgid) {
   return {Reason::holder_uncertain,
           process_text(tgid) + " connected, and became another program before it asked"};
+}
+
+Unattributed not_counted() {
+  return {Reason::holder_uncertain, "the kernel has not said who sent the last of what came"};
 }
 
 // Who connected is known, and who else can send by the ring or take it out of the flight is not.
@@ -111,51 +119,57 @@ bool BpfAttributor::still(Flow const &flow, bpf_connection const &before) const 
 }
 
 asio::awaitable<AttributionResult> BpfAttributor::attribute(Flow flow, std::uint64_t received) {
-  auto named = co_await by_kernel(flow, received);
+  auto const deadline = Clock::now() + options_.within;
+  auto named = co_await by_kernel(flow, received, deadline);
   if (named) co_return *std::move(named);
   // Its sender was interrupted just when the send was to be counted.
-  bool late = uncounted(flow, received);
-  if (late) late = co_await counted(flow, received, options_.counted_soon);
-  if (late) named = co_await by_kernel(flow, received);
+  std::optional<bpf_connection> entry;
+  if (uncounted(flow, received)) entry = co_await counted(flow, received, Clock::now() + options_.counted_soon);
+  if (entry && clean(*entry)) named = co_await by_kernel(flow, received, deadline);
   if (named) co_return *std::move(named);
-  auto found = co_await ask_prober(flow, received);
-  if (found) co_return found;
+  auto found = co_await ask_prober(flow, deadline - options_.within / 4);
+  entry = entry_of(flow);
+  if (!entry || entry->mptcp || received == 0) co_return found;
+  auto const last = std::min(deadline, Clock::now() + options_.counted_within);
+  bool const may_be_named = entry->flags == 0 && ordinary(entry->connector);
+  if (found || may_be_named) entry = co_await counted(flow, received, last);
   // Of whoever cannot be found any more, the kernel's record may be complete by now.
-  late = co_await counted(flow, received, options_.counted_within);
-  if (late) named = co_await by_kernel(flow, received);
+  if (!found && entry && clean(*entry)) named = co_await by_kernel(flow, received, deadline);
   if (named) co_return *std::move(named);
-  co_return found;
+  if (!found) co_return found;
+  // Bytes that are not counted may be of one who is no holder any more.
+  auto why = entry ? disagreement(*entry, *found) : std::optional(not_counted());
+  if (!why) co_return found;
+  ++counters_.disagreed;
+  co_return *std::move(why);
 }
 
 bool BpfAttributor::uncounted(Flow const &flow, std::uint64_t received) const {
   auto const entry = received != 0 ? entry_of(flow) : std::nullopt;
-  return entry && entry->sent < received && entry->flags == 0 && ordinary(entry->connector);
+  return entry && !entry->mptcp && entry->sent < received && entry->flags == 0 && ordinary(entry->connector);
 }
 
-// Waits until everything received was counted: by one who may be named?
-asio::awaitable<bool> BpfAttributor::counted(Flow flow, std::uint64_t received, std::chrono::milliseconds within) {
+// Waits until everything received was counted. nullopt: it was not.
+asio::awaitable<std::optional<bpf_connection>> BpfAttributor::counted(Flow flow, std::uint64_t received, Deadline until) {
   asio::steady_timer timer(co_await asio::this_coro::executor);
-  auto const until = Clock::now() + within;
-  for (auto pause = kFirstPause; received != 0; pause *= 2) {
+  for (auto pause = kFirstPause;; pause *= 2) {
     auto const entry = entry_of(flow);
-    if (!entry || entry->flags != 0) co_return false;
-    if (entry->sent >= received) co_return clean(*entry);
-    if (Clock::now() >= until) co_return false;
+    if (!entry || entry->sent >= received) co_return entry;
+    if (Clock::now() >= until) co_return std::nullopt;
     timer.expires_after(pause);
     co_await timer.async_wait(asio::as_tuple(asio::use_awaitable));  // nobody cancels it
   }
-  co_return false;
 }
 
 // By what the kernel wrote down alone.
-asio::awaitable<std::optional<Attribution>> BpfAttributor::by_kernel(Flow flow, std::uint64_t received) {
+asio::awaitable<std::optional<Attribution>> BpfAttributor::by_kernel(Flow flow, std::uint64_t received, Deadline deadline) {
   auto const entry = entry_with(flow, received);
   if (!entry || !clean(*entry)) co_return std::nullopt;
   auto lineage = lineages_.find(static_cast<pid_t>(entry->connector.tgid), BpfIdentity(*entry), Clock::now());
   if (lineage) {
     ++counters_.by_kernel;
   } else {
-    lineage = co_await describe(*entry);
+    lineage = co_await describe(*entry, deadline);
   }
   if (!lineage || !still(flow, *entry)) co_return std::nullopt;
   Attribution attribution;
@@ -168,25 +182,25 @@ asio::awaitable<std::optional<Attribution>> BpfAttributor::by_kernel(Flow flow, 
   co_return attribution;
 }
 
-asio::awaitable<LineagePtr> BpfAttributor::describe(bpf_connection connection) {
+asio::awaitable<LineagePtr> BpfAttributor::describe(bpf_connection connection, Deadline deadline) {
   if (connections_->lives(connection.connector)) {
-    auto lineage = co_await describe_living(connection);
+    auto lineage = co_await describe_living(connection, std::min(deadline, Clock::now() + options_.within / 2));
     if (lineage) {
       ++counters_.described;
       co_return lineage;
     }
     if (connections_->lives(connection.connector)) co_return nullptr;
   }
-  auto lineage = co_await gone_.describe(connection, Clock::now() + options_.describe_within);
+  auto lineage = co_await gone_.describe(connection, deadline);
   if (lineage) ++counters_.gone;
   co_return lineage;
 }
 
 // nullptr: what /proc says now is not about the process as it was when it sent.
-asio::awaitable<LineagePtr> BpfAttributor::describe_living(bpf_connection connection) {
+asio::awaitable<LineagePtr> BpfAttributor::describe_living(bpf_connection connection, Deadline deadline) {
   auto const &task = connection.connector;
   Describe const question{static_cast<pid_t>(task.tgid), start_ticks(task)};
-  auto described = co_await prober_.lineage(question, Clock::now() + options_.describe_within);
+  auto described = co_await prober_.lineage(question, deadline);
   if (!described) co_return nullptr;
   auto lineage = std::move(*described);
   auto const &parent = lineage->parent;
@@ -197,7 +211,8 @@ asio::awaitable<LineagePtr> BpfAttributor::describe_living(bpf_connection connec
   auto const now = connections_->look(static_cast<pid_t>(task.tgid));
   if (!now || !still_same_task(task, now->process) || !still_same_task(connection.parent, now->parent))
     co_return nullptr;
-  lineage = doubted(std::move(lineage), task, connection.parent);
+  // And as it is after the description, too: only what it was exec'd with may have been described.
+  lineage = withdraw_doubted(doubted(std::move(lineage), now->process, now->parent));
   lineages_.remember(question.tgid, BpfIdentity(connection), lineage, Clock::now());
   co_return lineage;
 }
@@ -209,7 +224,7 @@ bool BpfAttributor::was_refused(Flow const &flow) const {
   return connections_->refused_since(dialled - kClocksDiffer);
 }
 
-asio::awaitable<AttributionResult> BpfAttributor::ask_prober(Flow flow, std::uint64_t received) {
+asio::awaitable<AttributionResult> BpfAttributor::ask_prober(Flow flow, Deadline deadline) {
   if (was_refused(flow)) {
     ++counters_.not_recorded;
     co_return Unattributed{Reason::not_recorded, "its connection has no record: there was no room for one"};
@@ -221,8 +236,8 @@ asio::awaitable<AttributionResult> BpfAttributor::ask_prober(Flow flow, std::uin
     ++counters_.disagreed;
     co_return execed(before->connector.tgid);
   }
-  auto found = co_await prober_.attribute(flow, received);
-  if (found) doubt(*found);
+  auto found = co_await prober_.attribute_by(flow, deadline);
+  if (found) doubt_holders(*found);
   auto const after = entry_of(flow);
   auto const &seen = after ? after : before;
   // Of another network namespace, the socket is known by its inode, which is another's once it is closed.
@@ -237,11 +252,21 @@ asio::awaitable<AttributionResult> BpfAttributor::ask_prober(Flow flow, std::uin
 }
 
 // After the description, as with everyone who is described.
-void BpfAttributor::doubt(Attribution &found) const {
+void BpfAttributor::doubt_holders(Attribution &found) const {
   for (auto &holder : found.holders) {
     auto const now = connections_->look(holder->process.id.tgid).value_or(bpf_look{});
-    holder = doubted(std::move(holder), now.process, now.parent);
+    holder = withdraw_doubted(doubted(std::move(holder), now.process, now.parent));
   }
+}
+
+// What was noted as proven when it was described is not, as far as the kernel knows better.
+LineagePtr BpfAttributor::withdraw_doubted(LineagePtr lineage) const {
+  auto const changed = [](Process const &process) {
+    return process.executable && process.executable->unproven == Unproven::exe_changed;
+  };
+  if (changed(lineage->process)) prober_.proven().withdraw(lineage->process.id);
+  if (lineage->parent && changed(*lineage->parent)) prober_.proven().withdraw(lineage->parent->id);
+  return lineage;
 }
 
 std::optional<Unattributed> BpfAttributor::disagreement(bpf_connection const &seen,

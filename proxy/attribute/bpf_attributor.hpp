@@ -19,7 +19,7 @@
 namespace imdsgate {
 
 struct BpfAttributorOptions {
-  std::chrono::milliseconds describe_within{150};
+  std::chrono::milliseconds within{300};  // for one attribution, from the question to the name
   std::size_t cached = 4096;  // descriptions
   std::chrono::milliseconds describe_again{5000};
   // How long a send is waited for that is not counted yet: before the prober is asked, and when it names nobody.
@@ -33,9 +33,9 @@ class BpfAttributor : public Attributor {
   BpfAttributor(ProberClient &prober, std::unique_ptr<BpfConnections> connections,
                 BpfAttributorOptions options = {});
 
-  // How long one attribution may take. By the kernel's record it has half of that, which is what the prober then still has,
-  // were it to be asked.
-  void attribute_within(std::chrono::milliseconds within) { options_.describe_within = within / 2; }
+  // How long one attribution may take. A process that is there is described within half of that, the prober has until three
+  // quarters of it are over, and the last is for who is gone by then.
+  void attribute_within(std::chrono::milliseconds within) { options_.within = within; }
 
   // At accept: fills in flow.recorded, flow.socket and flow.dialled_from. False: the kernel wrote nothing down of this
   // connection's client.
@@ -63,15 +63,16 @@ class BpfAttributor : public Attributor {
  private:
   std::optional<bpf_connection> entry_of(Flow const &flow) const;
   std::optional<bpf_connection> entry_with(Flow const &flow, std::uint64_t received) const;
-  boost::asio::awaitable<std::optional<Attribution>> by_kernel(Flow flow, std::uint64_t received);
+  boost::asio::awaitable<std::optional<Attribution>> by_kernel(Flow flow, std::uint64_t received, Deadline deadline);
   bool uncounted(Flow const &flow, std::uint64_t received) const;
-  boost::asio::awaitable<bool> counted(Flow flow, std::uint64_t received, std::chrono::milliseconds within);
-  boost::asio::awaitable<LineagePtr> describe(bpf_connection connection);
-  boost::asio::awaitable<LineagePtr> describe_living(bpf_connection connection);
+  boost::asio::awaitable<std::optional<bpf_connection>> counted(Flow flow, std::uint64_t received, Deadline until);
+  boost::asio::awaitable<LineagePtr> describe(bpf_connection connection, Deadline deadline);
+  boost::asio::awaitable<LineagePtr> describe_living(bpf_connection connection, Deadline deadline);
   bool still(Flow const &flow, bpf_connection const &before) const;
-  boost::asio::awaitable<AttributionResult> ask_prober(Flow flow, std::uint64_t received);
+  boost::asio::awaitable<AttributionResult> ask_prober(Flow flow, Deadline deadline);
   bool was_refused(Flow const &flow) const;
-  void doubt(Attribution &found) const;
+  void doubt_holders(Attribution &found) const;
+  LineagePtr withdraw_doubted(LineagePtr lineage) const;
   std::optional<Unattributed> disagreement(bpf_connection const &seen, Attribution const &found) const;
 
   ProberClient &prober_;

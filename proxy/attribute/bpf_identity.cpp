@@ -13,13 +13,6 @@ auto key(bpf_task const &task) {
                   task.effective_uid, task.saved_uid, task.real_gid, task.effective_gid, task.saved_gid);
 }
 
-std::optional<Unproven> doubt(Process const &process, bpf_task const &task) {
-  if (task.unusual & BPF_TASK_EXE_CHANGED) return Unproven::exe_changed;
-  bool const seen = static_cast<std::uint32_t>(process.id.tgid) == task.tgid &&
-                    process.id.start_ticks == start_ticks(task) && task.mm != 0;
-  return seen ? std::nullopt : std::optional(Unproven::unreadable);
-}
-
 }  // namespace
 
 bool same_task(bpf_task const &before, bpf_task const &now) {
@@ -42,6 +35,14 @@ bool fits(bpf_task const &task, Process const &process) {
          process.saved_uid == task.saved_uid && process.real_gid == task.real_gid &&
          process.effective_gid == task.effective_gid &&
          (process.tracer_pid != 0) == ((task.unusual & BPF_TASK_TRACED) != 0);
+}
+
+std::optional<Unproven> doubt(Process const &process, bpf_task const &task) {
+  if (task.unusual & BPF_TASK_EXE_CHANGED) return Unproven::exe_changed;
+  if (task.unusual & BPF_TASK_USER_NAMESPACE) return Unproven::other_namespace;
+  bool const seen = static_cast<std::uint32_t>(process.id.tgid) == task.tgid &&
+                    process.id.start_ticks == start_ticks(task) && task.mm != 0;
+  return seen ? std::nullopt : std::optional(Unproven::unreadable);
 }
 
 LineagePtr doubted(LineagePtr lineage, bpf_task const &process, bpf_task const &parent) {

@@ -17,7 +17,9 @@ bool still_same_task(bpf_task const &before, bpf_task now);
 // Is what /proc said about the process that the kernel saw?
 bool fits(bpf_task const &task, Process const &process);
 
-// As believed as the kernel bears it out: an executable that it does not know to be what was exec'd is not proven.
+// Why an executable is not proven that /proc says is: the kernel does not know it to be what was exec'd.
+std::optional<Unproven> doubt(Process const &process, bpf_task const &task);
+// As believed as the kernel bears it out.
 LineagePtr doubted(LineagePtr lineage, bpf_task const &process, bpf_task const &parent);
 
 // Is it a copy of its parent that has not exec'd: did the two have the same file, and not only the same program?

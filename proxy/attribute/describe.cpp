@@ -157,6 +157,7 @@ void Describer::set_rights(Process &process, TaskState const &state) {
   process.user_name = names_.user(process.effective_uid);
   process.group_name = names_.group(process.effective_gid);
   if (state.exe_changed) distrust(process, Unproven::exe_changed);
+  if (state.other_user_namespace) distrust(process, Unproven::other_namespace);
   // Who was traced once may hold what the tracer put there.
   if (state.traced) distrust(process, Unproven::traced);
 }
@@ -192,8 +193,13 @@ Answered<Lineage> Describer::forked(DescribeForked const &question) {
   process.tracer_pid = 0;
   process.working_directory.reset();  // its own, which nobody wrote down
   names_.look_again();
-  set_rights(process, {0, 0, false, question.real_uid, question.effective_uid, question.saved_uid, question.real_gid,
-                       question.effective_gid});
+  TaskState rights;
+  rights.real_uid = question.real_uid;
+  rights.effective_uid = question.effective_uid;
+  rights.saved_uid = question.saved_uid;
+  rights.real_gid = question.real_gid;
+  rights.effective_gid = question.effective_gid;
+  set_rights(process, rights);
   auto path = cgroups_.path(question.cgroup);
   if (!path) return Refusal{Reason::unreadable, "its cgroup is gone"};
   process.container_id.reset();

@@ -20,6 +20,7 @@ struct TaskState {
   uid_t real_uid = 0, effective_uid = 0, saved_uid = 0;
   gid_t real_gid = 0, effective_gid = 0;
   bool exe_changed = false;  // its executable is not what an exec gave it
+  bool other_user_namespace = false;  // than the initial one
 };
 
 struct ProcessEvent {

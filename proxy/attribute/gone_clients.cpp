@@ -76,9 +76,15 @@ asio::awaitable<LineagePtr> GoneClients::family_of(bpf_connection connection, De
   auto described = co_await prober_.forked(question, deadline);
   if (!described || !described->parent || !fits(connection.parent, *described->parent)) co_return nullptr;
   // After the description, as with everyone who is described.
-  auto const now = connections_.look(pid);
+  auto now = connections_.look(pid);
+  if (now) now->process.unusual &= ~static_cast<std::uint32_t>(BPF_TASK_OTHER_CREDENTIALS);  // as it was looked at then
   if (!now || !still_same_task(connection.parent, now->process)) co_return nullptr;
   auto lineage = std::make_shared<Lineage>(*std::move(described));
+  if (auto const why = doubt(*lineage->parent, now->process)) {
+    prober_.proven().withdraw(lineage->parent->id);
+    distrust(*lineage->parent, *why);
+    distrust(lineage->process, *why);  // its executable is the parent's
+  }
   // A copy has exec'd nothing itself: it goes by what its parent went by, and nothing else is to be joined with it.
   auto const exec = exec_of(connection.parent, connection);
   lineage->process.at_exec = exec && exec->process ? exec->process : std::make_shared<Process const>(*lineage->parent);

@@ -25,6 +25,7 @@ TaskState state_of(bpf_task const &task) {
   state.start_ticks = ticks_of(task.start_boottime);
   state.traced = (task.unusual & BPF_TASK_TRACED) != 0;
   state.exe_changed = (task.unusual & BPF_TASK_EXE_CHANGED) != 0;
+  state.other_user_namespace = (task.unusual & BPF_TASK_USER_NAMESPACE) != 0;
   state.real_uid = task.real_uid;
   state.effective_uid = task.effective_uid;
   state.saved_uid = task.saved_uid;

@@ -61,8 +61,12 @@ ProberClient::ProberClient(asio::any_io_executor loop, ProberClientOptions optio
 }
 
 asio::awaitable<AttributionResult> ProberClient::attribute(Flow flow, std::uint64_t) {
+  return attribute_by(std::move(flow), Clock::now() + options_.deadline);
+}
+
+asio::awaitable<AttributionResult> ProberClient::attribute_by(Flow flow, Deadline deadline) {
   auto const started = Clock::now();
-  auto result = co_await name(std::move(flow), started + options_.deadline);
+  auto result = co_await name(std::move(flow), deadline);
   if (on_result) {
     on_result(result ? std::nullopt : std::optional(result.error().reason), Clock::now() - started);
   }
@@ -177,6 +181,8 @@ asio::awaitable<boost::system::result<Lineage, Refusal>> ProberClient::forked(De
   if (lineage.parent) {
     cache_.proven().apply(*lineage.parent);
     lineage.process.executable = lineage.parent->executable;  // what is proven of the one is proven of its copy
+    // But in which container the copy was, and where its root, is not known.
+    if (lineage.process.executable) lineage.process.executable->proven_in_namespace = false;
   }
   co_return std::move(lineage);
 }

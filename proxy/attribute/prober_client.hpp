@@ -40,6 +40,9 @@ class ProberClient : public Attributor {
   // A flow of AF_UNIX: flow.unix_fd is used before the first suspension only.
   boost::asio::awaitable<AttributionResult> attribute(Flow flow, std::uint64_t received) override;
 
+  // The same, by another time than attribute_within() says.
+  boost::asio::awaitable<AttributionResult> attribute_by(Flow flow, Deadline deadline);
+
   // One process that is known by other means, with its parent and ancestors, from the prober by the deadline.
   // process_gone: it ended, or another has its number.
   boost::asio::awaitable<boost::system::result<LineagePtr, Refusal>> lineage(Describe question,

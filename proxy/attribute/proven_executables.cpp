@@ -57,6 +57,14 @@ void ProvenExecutables::note(ProcessId const &id, std::string const &path) {
   by_order_.erase(by_order_.begin());
 }
 
+void ProvenExecutables::withdraw(ProcessId const &id) {
+  auto const known = noted_.find(id);
+  if (known == noted_.end()) return;
+  by_order_.erase(known->second.order);
+  noted_.erase(known);
+  changed_ = true;
+}
+
 std::vector<pid_t> ProvenExecutables::pids() const {
   std::vector<pid_t> list;
   for (auto const &[id, noted] : noted_) list.push_back(id.tgid);

@@ -23,6 +23,9 @@ class ProvenExecutables {
   // not exec'd since, it is proven still.
   void apply(Process &process);
 
+  // What was noted of it was no proof.
+  void withdraw(ProcessId const &id);
+
   bool take_changed() { return std::exchange(changed_, false); }
   std::vector<pid_t> pids() const;  // rising
   void forget(std::vector<pid_t> const &ended);  // rising

@@ -5,7 +5,8 @@
 //   connect4, connect6   in connect(2): who calls it. Kept with the socket, because the source port is not chosen yet
 //   sockops              before the SYN: opens the connection's record; when it is established: tells the accepted socket
 //                        which record is its client's; at the client's close and
-//   sock_release         when the accepted one is given up: removes it, if both have happened
+//   sock_release         when the accepted one is given up: removes it, if both have happened; when the client's is: nobody has
+//                        that any more
 //   sock_send_length     at the end of every send: is it still the same process, and has nobody else the socket?
 #include <linux/bpf.h>
 #include <stdbool.h>
@@ -31,6 +32,11 @@ struct mm_struct { unsigned long start_stack, arg_start; struct file *exe_file; 
 struct socket { struct file *file; };
 struct socket_alloc { struct socket socket; struct inode vfs_inode; };
 struct sock { struct socket *sk_socket; kuid_t sk_uid; };
+struct tcp_sock___mptcp { bool is_mptcp; };
+struct kernfs_node { const char *name; };
+struct cgroup { struct kernfs_node *kn; int level; struct cgroup *ancestors[]; };
+struct css_set { struct cgroup *dfl_cgrp; };
+struct task_struct___grouped { struct css_set *cgroups; };
 #pragma clang attribute pop
 
 #define TCP_FIN_WAIT2 5
@@ -38,6 +44,7 @@ struct sock { struct socket *sk_socket; kuid_t sk_uid; };
 #define TCP_LAST_ACK 9
 #define TCP_CLOSING 11
 #define AF_INET 2
+#define MAX_THREADS 4096  // that are looked at for one that has not ended
 #define PF_USER_WORKER_OR_KTHREAD (0x00004000 | 0x00000010 | 0x00200000)  // PF_USER_WORKER, PF_IO_WORKER, PF_KTHREAD
 
 // Set before loading.
@@ -127,7 +134,7 @@ static __always_inline __u32 difference(struct task_struct *now, const struct bp
   if (!same_process(&self, &connection->connector)) return BPF_SENT_BY_ANOTHER;
   if (!same_program(&self, &connection->connector)) return BPF_SENT_AFTER_EXEC;
   __u32 flags = same_rights(&self, &connection->connector) ? 0 : BPF_SENT_WITH_OTHER_RIGHTS;
-  look_at(now->real_parent, &parent);
+  look_at_parent(now->real_parent, &parent);
   if (!same_process(&parent, &connection->parent) || !same_program(&parent, &connection->parent) ||
       !same_rights(&parent, &connection->parent)) {
     flags |= BPF_SENT_UNDER_ANOTHER_PARENT;
@@ -136,9 +143,18 @@ static __always_inline __u32 difference(struct task_struct *now, const struct bp
 }
 
 // A group of cgroups that one user or one service is likely to be confined to, however many it makes below: the second
-// level (user.slice/user-1000.slice, system.slice/a.service), or what there is.
-static __always_inline __u64 quota_cgroup(void) {
-  __u64 id = bpf_get_current_ancestor_cgroup_id(2);
+// level (user.slice/user-1000.slice, system.slice/a.service), of pods the third (kubepods.slice/kubepods-burstable.slice/
+// kubepods-burstable-podUID.slice), or what there is.
+static __always_inline bool in_pod(struct task_struct *task) {
+  struct cgroup *cgroup = BPF_CORE_READ((struct task_struct___grouped *)task, cgroups, dfl_cgrp);
+  if (BPF_CORE_READ(cgroup, level) < 3) return false;
+  char name[sizeof "kubepods"] = {};
+  bpf_probe_read_kernel_str(name, sizeof name, BPF_CORE_READ(cgroup, ancestors[1], kn, name));
+  return bpf_strncmp(name, sizeof name, "kubepods") == 0;
+}
+
+static __always_inline __u64 quota_cgroup(struct task_struct *task) {
+  __u64 id = in_pod(task) ? bpf_get_current_ancestor_cgroup_id(3) : bpf_get_current_ancestor_cgroup_id(2);
   return id ? id : bpf_get_current_cgroup_id();
 }
 
@@ -164,11 +180,11 @@ static __always_inline void dial(struct bpf_sock_addr *ctx, const struct bpf_gua
   }
   struct task_struct *task = bpf_get_current_task_btf();
   look_at(task, &entry->connector);
-  look_at(task->real_parent, &entry->parent);
+  look_at_parent(task->real_parent, &entry->parent);
   look_at_image(task, &entry->image);
   entry->parent_file = (__u64)task->real_parent->mm->exe_file;
   entry->cgroup = bpf_get_current_cgroup_id();
-  entry->quota_cgroup = quota_cgroup();
+  entry->quota_cgroup = quota_cgroup(task);
 }
 
 SEC("cgroup/connect4")
@@ -202,10 +218,10 @@ static __always_inline bool take_quota(__u64 cgroup) {
   return false;
 }
 
+// An entry of none goes with forget_closed(). A connect in that very moment may be counted nowhere: it gives back nothing.
 static __always_inline void give_back_quota(__u64 cgroup) {
   __u32 *count = bpf_map_lookup_elem(&used, &cgroup);
-  // A connect in this very moment may be counted nowhere by that: the quota is then one larger until it closes.
-  if (count && __sync_fetch_and_sub(count, 1) == 1) bpf_map_delete_elem(&used, &cgroup);
+  if (count && __sync_fetch_and_sub(count, 1) == 0) __sync_fetch_and_add(count, 1);
 }
 
 static __always_inline bool to_guarded(struct bpf_sock_ops *ctx, struct bpf_guarded *destination) {
@@ -226,6 +242,7 @@ static __always_inline bool to_guarded(struct bpf_sock_ops *ctx, struct bpf_guar
 
 static __always_inline void open_connection(struct bpf_sock_ops *ctx, struct bpf_sock *sk) {
   struct bpf_guarded destination = {};
+  if (!is_ours(bpf_get_netns_cookie(ctx))) return;  // what has a record is followed to its end, wherever it is
   if (!to_guarded(ctx, &destination)) return;
   struct bpf_connection *entry = bpf_sk_storage_get(&dialled, sk, 0, 0);
   if (!entry || !entry->connector.tgid) return;
@@ -237,11 +254,13 @@ static __always_inline void open_connection(struct bpf_sock_ops *ctx, struct bpf
   entry->remote_port = destination.port;
   entry->local_port = ctx->local_port;
   entry->flags = differs;
-  entry->sole = 0;
+  entry->sole = entry->by_ring = 0;
   entry->last_sender = 0;
   entry->over = 0;
   struct sock *socket = (void *)bpf_skc_to_tcp_sock(sk);
   if (!socket) return;
+  struct tcp_sock___mptcp *tcp = (void *)socket;
+  entry->mptcp = bpf_core_field_exists(tcp->is_mptcp) && BPF_CORE_READ(tcp, is_mptcp);
   entry->socket_uid = socket->sk_uid.val;
   entry->socket_inode = BPF_CORE_READ((struct socket_alloc *)socket->sk_socket, vfs_inode.i_ino);
   if (!take_quota(entry->quota_cgroup)) {
@@ -330,13 +349,12 @@ static __always_inline void close_connection(struct bpf_sock_ops *ctx, struct bp
 SEC("sockops")
 int at_socket_event(struct bpf_sock_ops *ctx) {
   struct bpf_sock *sk = ctx->sk;
-  __u64 netns = bpf_get_netns_cookie(ctx);
-  if (!sk || !is_ours(netns)) return 1;
+  if (!sk) return 1;
   switch (ctx->op) {
     case BPF_SOCK_OPS_TCP_CONNECT_CB: open_connection(ctx, sk); break;
     case BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB: establish(ctx, sk); break;
     case BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB:
-      if (netns == netns_cookie) join(ctx, sk);  // the gateway listens nowhere else
+      if (bpf_get_netns_cookie(ctx) == netns_cookie) join(ctx, sk);  // the gateway listens nowhere else
       break;
     case BPF_SOCK_OPS_STATE_CB:
       if (ctx->args[1] == TCP_CLOSE) close_connection(ctx, sk);
@@ -345,25 +363,39 @@ int at_socket_event(struct bpf_sock_ops *ctx) {
   return 1;
 }
 
-SEC("cgroup/sock_release")
-int at_release(struct bpf_sock *ctx) {
-  struct bpf_connection_id *client = bpf_sk_storage_get(&accepted, ctx, 0, 0);
-  if (!client) return 1;
+static __always_inline void release_accepted(struct bpf_sock *sk) {
+  struct bpf_connection_id *client = bpf_sk_storage_get(&accepted, sk, 0, 0);
+  if (!client) return;
   struct bpf_connection_id id = *client;
   struct bpf_connection *connection = bpf_map_lookup_elem(&connections, &id);
   if (connection) end(&id, connection, BPF_ACCEPTED_CLOSED);
+}
+
+static __always_inline void release_client(struct bpf_sock *sk) {
+  struct bpf_connection *dial = bpf_sk_storage_get(&dialled, sk, 0, 0);
+  if (!dial) return;
+  struct bpf_connection_id id = {bpf_get_socket_cookie(sk), dial->connected_ns};
+  struct bpf_connection *connection = bpf_map_lookup_elem(&connections, &id);
+  if (connection) __sync_fetch_and_or(&connection->over, BPF_CLIENT_RELEASED);
+}
+
+SEC("cgroup/sock_release")
+int at_release(struct bpf_sock *ctx) {
+  release_accepted(ctx);
+  release_client(ctx);
   return 1;
 }
 
 // Has nobody else the socket: no other descriptor of it anywhere, none in flight, none in an io_uring? A send in a
-// process with threads holds a reference of its own (fdget in fs/file.c), one without threads none.
+// process with threads holds a reference of its own (fdget in fs/file.c), one without threads none. Whoever looks at
+// /proc/PID/fd holds one for a moment as well, so "no" is not certain until the socket is released.
 static __always_inline bool sole_holder(struct sock *sk, struct task_struct *task) {
   struct socket *socket = sk->sk_socket;
   if (!socket || task->io_uring || (task->flags & PF_USER_WORKER_OR_KTHREAD)) return false;
   struct file *file = socket->file;
   if (!file) return false;
   int sharers = task->files->count.counter;
-  if (sharers != task->signal->nr_threads) return false;  // the table is another process's too
+  if (sharers != task->signal->live.counter) return false;  // the table is another process's too
   __s64 references = 0;
   if (bpf_core_field_exists(file->f_ref)) {
     references = file->f_ref.refcnt.counter + 1;  // 0 is one reference (file_ref.h)
@@ -385,6 +417,7 @@ int BPF_PROG(at_send, struct sock *sk, int sent, int flags) {
   __u32 differs = difference(task, entry);
   if (differs) __sync_fetch_and_or(&entry->flags, differs);
   entry->sole = sole_holder(sk, task);
+  if (task->io_uring || (task->flags & PF_USER_WORKER_OR_KTHREAD)) entry->by_ring = 1;
   entry->last_sender = (__u32)task->tgid;
   // Last, and a full barrier: who sees these bytes sees the above.
   __sync_fetch_and_add(&entry->sent, sent);
@@ -394,12 +427,44 @@ int BPF_PROG(at_send, struct sock *sk, int sent, int flags) {
 struct task_struct *bpf_task_from_pid(int pid) __ksym;
 void bpf_task_release(struct task_struct *task) __ksym;
 
+struct thread_walk {
+  struct list_head *node, *head;
+  int tgid;
+  struct mm_struct *mm;
+};
+
+static long look_for_memory(__u32 count, struct thread_walk *walk) {
+  struct list_head *node = walk->node;
+  if (node == walk->head) return 1;
+  struct task_struct *thread = (void *)node - bpf_core_field_offset(struct task_struct, thread_node);
+  if (BPF_CORE_READ(thread, tgid) == walk->tgid) walk->mm = BPF_CORE_READ(thread, mm);
+  if (walk->mm) return 1;
+  walk->node = BPF_CORE_READ(node, next);
+  return 0;
+}
+
+// The main thread has no memory any more when it has ended: any thread's is the process's.
+static __always_inline void look_at_memory(struct task_struct *task, struct bpf_task *out) {
+  if (out->mm) return;
+  struct list_head *head = (void *)BPF_CORE_READ(task, signal) + bpf_core_field_offset(struct signal_struct, thread_head);
+  struct thread_walk walk = {BPF_CORE_READ(head, next), head, (int)out->tgid, 0};
+  bpf_loop(MAX_THREADS, look_for_memory, &walk, 0);
+  struct mm_struct___image *mm = (void *)walk.mm;
+  if (!mm) return;
+  struct file___opened *file = BPF_CORE_READ(mm, exe_file);
+  bool opened_for_exec = BPF_CORE_READ(file, f_flags) & FMODE_EXEC;
+  out->mm = (__u64)mm;
+  if (!opened_for_exec || BPF_CORE_READ(file, f_cred, user_ns, level) != 0) out->unusual |= BPF_TASK_EXE_CHANGED;
+}
+
 SEC("syscall")
 int look_at_process(struct bpf_look *look) {
   struct task_struct *task = bpf_task_from_pid((int)look->tgid);
   if (!task) return 0;
   look_at(task, &look->process);
-  look_at(task->real_parent, &look->parent);
+  look_at_memory(task, &look->process);
+  look_at_parent(task->real_parent, &look->parent);
+  look_at_memory(task->real_parent, &look->parent);
   look->ended = task->signal->live.counter == 0;
   look->found = 1;
   bpf_task_release(task);
@@ -414,11 +479,17 @@ static long forget_one(void *map, struct bpf_connection_id *id, struct bpf_conne
   return 0;
 }
 
+static long forget_unused(void *map, __u64 *cgroup, __u32 *count, void *context) {
+  if (*count == 0) bpf_map_delete_elem(&used, cgroup);
+  return 0;
+}
+
 // Of a connection that was established and never accepted by anybody here, nothing tells when its record may go.
 SEC("syscall")
 int forget_closed(struct bpf_forget *forget) {
   struct bpf_forget own = {forget->before_ns, 0};
   bpf_for_each_map_elem(&connections, forget_one, &own, 0);
+  bpf_for_each_map_elem(&used, forget_unused, 0, 0);
   forget->forgotten = own.forgotten;
   return 0;
 }

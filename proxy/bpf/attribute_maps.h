@@ -16,6 +16,7 @@ enum {
   BPF_CLIENT_CLOSED = 1,    // the client's socket is closed, or connected anew
   BPF_ACCEPTED_CLOSED = 2,  // nobody has a descriptor of the accepted one any more
   BPF_JOINED = 4,           // the accepted one knows this record
+  BPF_CLIENT_RELEASED = 8,  // nobody has a descriptor, or anything else, of the client's socket any more
 };
 
 // What a process runs. `file` is the address of the kernel's struct file of the executable: an exec makes another, a
@@ -54,9 +55,11 @@ struct bpf_connection {
   IMDSGATE_U32 local_port;
   IMDSGATE_U32 flags;
   IMDSGATE_U32 sole;         // at the last send nobody but the sender had the socket
+  IMDSGATE_U32 by_ring;      // something was sent by a worker, or by who has an io_uring: others may have that
   IMDSGATE_U32 last_sender;  // tgid; 0: nothing was sent
   IMDSGATE_U32 socket_uid;   // who made the socket
   IMDSGATE_U32 over;
+  IMDSGATE_U32 mptcp;        // what is sent is sent on another socket, and not counted here
   IMDSGATE_U32 reserved;
 };
 

@@ -13,7 +13,8 @@ typedef struct { __u32 val; } kgid_t;
 struct user_namespace { int level; };  // 0: the initial one
 struct cred { kuid_t uid, euid, suid; kgid_t gid, egid, sgid; struct user_namespace *user_ns; };
 struct files_struct { atomic_t count; };
-struct signal_struct { atomic_t live; int nr_threads; };  // live: those that have not begun to end
+struct list_head { struct list_head *next; };
+struct signal_struct { atomic_t live; struct list_head thread_head; };  // live: threads that have not begun to end
 struct fs_struct;
 struct io_uring_task;
 struct mm_struct;
@@ -34,6 +35,7 @@ struct task_struct {
   struct files_struct *files;
   struct nsproxy *nsproxy;
   struct signal_struct *signal;
+  struct list_head thread_node;
   struct io_uring_task *io_uring;
   __u64 self_exec_id;
 };
@@ -59,6 +61,7 @@ static __always_inline void look_at(struct task_struct *task, struct bpf_task *o
   out->tgid = (__u32)task->tgid;
   out->unusual = (task->ptrace || leader->ptrace ? BPF_TASK_TRACED : 0) |
                  (task->cred != task->real_cred ? BPF_TASK_OTHER_CREDENTIALS : 0) |
+                 (cred->user_ns->level != 0 ? BPF_TASK_USER_NAMESPACE : 0) |
                  (exe_changed((void *)task->mm) ? BPF_TASK_EXE_CHANGED : 0);
   out->real_uid = cred->uid.val;
   out->effective_uid = cred->euid.val;
@@ -66,4 +69,10 @@ static __always_inline void look_at(struct task_struct *task, struct bpf_task *o
   out->real_gid = cred->gid.val;
   out->effective_gid = cred->egid.val;
   out->saved_gid = cred->sgid.val;
+}
+
+// With whose credentials a parent acts at this moment (overlayfs does with others for any file) says nothing of its child.
+static __always_inline void look_at_parent(struct task_struct *task, struct bpf_task *out) {
+  look_at(task, out);
+  out->unusual &= ~(__u32)BPF_TASK_OTHER_CREDENTIALS;
 }

@@ -17,6 +17,7 @@ enum {
   // Its executable is no file that an exec in the initial user namespace opened: PR_SET_MM_MAP of prctl(2) replaces it by any
   // other, and in a user namespace of one's own anybody may.
   BPF_TASK_EXE_CHANGED = 4,
+  BPF_TASK_USER_NAMESPACE = 8,  // it is in another user namespace than the initial one
 };
 
 // One process at one moment, as the kernel has it. exec_id is task_struct.self_exec_id, which every exec raises; mm is

@@ -158,6 +158,12 @@ bool names_container(eql::Query const &when) {
   return is_of_container(when) || narrows(when, "imdsgate.cgroup");
 }
 
+bool rests_on_pods_own_names(eql::Query const &when) {
+  bool const others = narrows(when, "container.id") || narrows(when, "imdsgate.cgroup") || narrows(when, "imdsgate.unit") ||
+                      narrows(when, "orchestrator.namespace");
+  return is_of_container(when) && !others;
+}
+
 std::optional<std::string> every_script_of(std::string const &executable) {
   if (!is_interpreter({}, {executable})) return std::nullopt;
   return every_script(executable);

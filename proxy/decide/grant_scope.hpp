@@ -23,6 +23,10 @@ std::vector<GrantFault> faults_of(eql::Query const &when);
 // It is for a container (by its id, name or image) or a cgroup by its name: what a request from another network namespace needs.
 bool names_container(eql::Query const &when);
 
+// It rests on a container's name or image alone. In Kubernetes these are whoever creates a pod's to choose, but for the
+// namespace.
+bool rests_on_pods_own_names(eql::Query const &when);
+
 // An interpreter runs what it is given, so naming one names nobody: the beginning of a sentence that says so.
 // nullopt for a program that is one.
 std::optional<std::string> every_script_of(std::string const &executable);

@@ -51,6 +51,15 @@ class Reviewer {
     }
   }
 
+  void find_pods_own_names(Settings const &settings) {
+    if (!settings.container_runtime || settings.container_api != ContainerApi::cri) return;
+    for (auto const &entry : choices_.allow) {
+      if (!entry.when || !rests_on_pods_own_names(*entry.when)) continue;
+      warn(entry, "whoever creates a pod chooses the name and the image of its container, and so gets this grant; add "
+                  "orchestrator.namespace");
+    }
+  }
+
   std::vector<Problem> take() { return std::move(problems_); }
 
  private:
@@ -140,6 +149,7 @@ std::vector<Problem> review(Configuration const &configuration, std::string cons
   reviewer.find_shadowed();
   reviewer.find_wider_than_profile();
   reviewer.find_others(logins);
+  reviewer.find_pods_own_names(configuration.settings);
   auto problems = reviewer.take();
   std::ranges::stable_sort(problems, {},
                            [](Problem const &problem) { return std::pair(problem.line, problem.column); });

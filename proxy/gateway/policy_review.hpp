@@ -13,7 +13,7 @@ namespace imdsgate {
 // Warnings, each with its entry's place in `file`:
 //   - an entry that can never apply, because an earlier one covers it (deny before allow);
 //   - a grant for a known agent that gives more than its shipped profile;
-//   - a grant that others get as well: an interpreter, a user that people log in as.
+//   - a grant that others get as well: an interpreter, a user that people log in as, a name or image that any pod may have.
 std::vector<Problem> review(Configuration const &configuration, std::string const &file,
                             LoginUsers const &logins, std::chrono::system_clock::time_point now);
 

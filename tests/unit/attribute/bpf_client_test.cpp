@@ -85,10 +85,10 @@ TEST_F(BpfClient, BeforeItSentIsTheProbersToName) {
   EXPECT_BY_PROBER(ask(accept_known(), 0), child.pid(), 1u);
 }
 
-TEST_F(BpfClient, OfWhichMoreCameThanTheKernelCountedIsTheProbersToName) {
+TEST_F(BpfClient, OfWhichMoreCameThanTheKernelCountedIsUncertain) {
   Child child = waiting([&] { send_ask(connect_here()); });
   accept_known();
-  EXPECT_BY_PROBER(ask(flow_, kAskSize + 1), child.pid(), 1u);
+  EXPECT_NOBODY(ask(flow_, kAskSize + 1), Reason::holder_uncertain);
 }
 
 TEST_F(BpfClient, ThatExecsBeforeItSendsIsUncertain) {

@@ -91,11 +91,46 @@ TEST_F(BpfGone, WithAParentThatIsGoneTooIsNobody) {
   EXPECT_NOBODY(result, Reason::socket_gone);
 }
 
-TEST_F(BpfGone, AfterAnotherHadTheSocketIsNobody) {
-  ended([&] {
+// Whoever looks at /proc/PID/fd has it, too, for a moment. When nobody has it any more, who sent is all there is to know.
+TEST_F(BpfGone, WhileAnotherHadTheSocketIsNamedOnceNobodyHasIt) {
+  auto const pid = ended([&] {
     int const fd = connect_here();
     ::dup(fd);
     send_ask(fd);
+  });
+  EXPECT_BY_KERNEL(named_after(kAskSize), pid);
+}
+
+// Another program has a copy: it may wait for the answer.
+TEST_F(BpfGone, WhileAnotherHasTheSocketIsNotNamedAlone) {
+  int pair[2];
+  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+  Child holder([&](auto ready) {
+    if (receive_descriptor(pair[1]) < 0 || ::write(pair[1], "g", 1) != 1) ::_exit(97);
+    ready();
+    pause_forever();
+  });
+  ended([&] {
+    int const fd = connect_here();
+    send_descriptor(pair[0], fd);
+    char byte = 0;
+    if (::read(pair[0], &byte, 1) != 1) ::_exit(97);
+    send_ask(fd);
+  });
+  EXPECT_NOBODY(named_after(kAskSize), Reason::holder_uncertain);
+  ::close(pair[0]);
+  ::close(pair[1]);
+}
+
+TEST_F(BpfGone, AfterAnotherSentIsNobody) {
+  ended([&] {
+    int const fd = connect_here();
+    auto const child = ::fork();
+    if (child == 0) {
+      send_ask(fd);
+      ::_exit(0);
+    }
+    ::waitpid(child, nullptr, 0);
   });
   EXPECT_NOBODY(named_after(kAskSize), Reason::socket_gone);
 }

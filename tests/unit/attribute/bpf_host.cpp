@@ -15,7 +15,7 @@ void BpfHost::SetUp() {
   auto connections = BpfConnections::load({service_});
   if (!connections) GTEST_SKIP() << "BPF does not load: " << connections.error().detail;
   BpfAttributorOptions options;  // with times no loaded machine misses
-  options.describe_within = std::chrono::seconds(5);
+  options.within = std::chrono::seconds(10);
   options.describe_again = std::chrono::hours(1);
   bpf_ = std::make_unique<BpfAttributor>(*client_, std::move(*connections), options);
 }

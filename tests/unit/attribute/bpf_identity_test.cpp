@@ -70,6 +70,7 @@ TEST(BpfIdentity, OnlyAnExecutableThatTheKernelKnowsToBeExecdStaysProven) {
   };
   EXPECT_EQ(doubt([](bpf_task &) {}), std::nullopt);
   EXPECT_EQ(doubt([](bpf_task &t) { t.unusual = BPF_TASK_EXE_CHANGED; }), Unproven::exe_changed);
+  EXPECT_EQ(doubt([](bpf_task &t) { t.unusual = BPF_TASK_USER_NAMESPACE; }), Unproven::other_namespace);
   EXPECT_EQ(doubt([](bpf_task &t) { t.unusual = BPF_TASK_TRACED; }), std::nullopt) << "the prober says so";
   EXPECT_EQ(doubt([](bpf_task &t) { t.mm = 0; }), Unproven::unreadable);
   EXPECT_EQ(doubt([](bpf_task &t) { t.tgid = 5; }), Unproven::unreadable);

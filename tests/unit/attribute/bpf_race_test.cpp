@@ -133,6 +133,16 @@ class BpfFlood : public BpfHost {
     return child;
   }
 
+  Child flood_in(TestCgroup const &cgroup, int connections) {
+    return in(cgroup, [this, connections](auto ready) {
+      auto const files = static_cast<rlim_t>(connections + 64);
+      rlimit const many{files, files};
+      if (::setrlimit(RLIMIT_NOFILE, &many) != 0) ::_exit(97);
+      for (int i = 0; i < connections; ++i) connect_without_waiting(flooded_);
+      ready();
+    });
+  }
+
   Child client_in(TestCgroup const &cgroup) {
     return in(cgroup, [this](auto ready) {
       if (::send(connect_here(), "G", 1, 0) != 1) ::_exit(97);
@@ -147,16 +157,11 @@ class BpfFlood : public BpfHost {
 TEST_F(BpfFlood, TakesNothingFromAnotherCgroupAndEndsWithIt) {
   TestCgroup const here, there;
   {
-    auto const flood = in(here, [this](auto ready) {
-      rlimit const many{2 * BPF_QUOTA + 64, 2 * BPF_QUOTA + 64};
-      if (::setrlimit(RLIMIT_NOFILE, &many) != 0) ::_exit(97);
-      for (int i = 0; i < 2 * BPF_QUOTA; ++i) connect_without_waiting(flooded_);
-      ready();
-    });
+    auto const flood = flood_in(here, 2 * BPF_QUOTA);
     EXPECT_EQ(bpf_->connections().counters().recorded, static_cast<std::uint64_t>(BPF_QUOTA));
     EXPECT_EQ(bpf_->connections().counters().refused_quota, static_cast<std::uint64_t>(BPF_QUOTA));
     auto const same = client_in(here);
-    EXPECT_NOBODY(named_after(1), Reason::not_recorded) << "beyond the quota";
+    EXPECT_NOBODY(named_after(1), Reason::not_recorded);
     EXPECT_EQ(bpf_->counters().by_prober, 0u);
     auto const other = client_in(there);
     auto const others = named_after(1);
@@ -168,6 +173,19 @@ TEST_F(BpfFlood, TakesNothingFromAnotherCgroupAndEndsWithIt) {
   auto const result = named_after(1);
   ASSERT_NAMED(result);
   EXPECT_EQ(result->method, Attribution::Method::bpf) << "what was taken came back";
+}
+
+// All of one class are below one cgroup of the second level.
+TEST_F(BpfFlood, OfAPodTakesNothingFromAnotherPod) {
+  auto const burstable = "kubepods-imdsgate-" + std::to_string(::getpid()) + ".slice/burstable/";
+  TestCgroup const here(burstable + "pod-a"), there(burstable + "pod-b");
+  auto const flood = flood_in(here, BPF_QUOTA);
+  auto const same = client_in(here);
+  EXPECT_NOBODY(named_after(1), Reason::not_recorded);
+  auto const other = client_in(there);
+  auto const others = named_after(1);
+  ASSERT_NAMED(others);
+  EXPECT_EQ(others->method, Attribution::Method::bpf);
 }
 
 TEST_F(BpfRace, TwoDaemonsAtOnceDoNotDisturbEachOther) {

@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -153,6 +154,7 @@ TEST_F(ContainerExecutable, NoneBelowTheRootOfAnotherNamespaceIs) {
       become(33, 33);
       must(::unshare(CLONE_NEWUSER | CLONE_NEWNS) == 0);
       mount_over(kAgent, "/opt/other");
+      must(::prctl(PR_SET_PDEATHSIG, SIGKILL) == 0);  // other credentials have taken it back
       send_descriptor(3, ::open("/", O_PATH | O_DIRECTORY));
       pause_forever();
     }

@@ -224,12 +224,19 @@ TestCgroup::TestCgroup() {
   std::filesystem::create_directory(path);
 }
 
+TestCgroup::TestCgroup(std::string const &below_root) {
+  if (root().empty()) return;
+  path = root() + "/" + below_root;
+  std::filesystem::create_directories(path);
+}
+
 TestCgroup::~TestCgroup() {
   if (path.empty()) return;
   // Members that were just killed leave it when they are reaped, which their Child has done or does after us.
   std::ifstream members(path + "/cgroup.procs");
   for (pid_t pid = 0; members >> pid;) move(pid, root());
-  ::rmdir(path.c_str());
+  auto const above = root();  // and what was made above it, unless another is there
+  for (std::filesystem::path each = path; each != above && ::rmdir(each.c_str()) == 0;) each = each.parent_path();
 }
 
 void TestCgroup::add(pid_t pid) const {

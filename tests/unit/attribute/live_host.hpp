@@ -64,6 +64,7 @@ class TempDir {
 class TestCgroup {
  public:
   TestCgroup();
+  explicit TestCgroup(std::string const &below_root);
   ~TestCgroup();
   void add(pid_t pid) const;
   static void move(pid_t pid, std::string const &directory);

@@ -50,6 +50,18 @@ TEST(ProvenExecutables, AreOfExactlyThatProcessAndItsExec) {
   EXPECT_FALSE(proven_when_replaced(never));
 }
 
+TEST(ProvenExecutables, AreNotWhatWasWithdrawn) {
+  auto known = knowing(agent());
+  EXPECT_TRUE(known.take_changed());
+  known.withdraw(agent(8).id);
+  EXPECT_FALSE(known.take_changed()) << "nothing was known of it";
+  EXPECT_TRUE(proven_when_replaced(known));
+  known.withdraw(agent().id);
+  EXPECT_TRUE(known.take_changed());
+  EXPECT_FALSE(proven_when_replaced(known));
+  EXPECT_TRUE(known.pids().empty());
+}
+
 TEST(ProvenExecutables, AreTheSameWhenReadAgain) {
   auto const text = knowing(agent()).to_json("boot");
   auto again = ProvenExecutables::parse(text, "boot");

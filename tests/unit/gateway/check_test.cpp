@@ -164,5 +164,22 @@ allow:
   EXPECT_THAT(report.problems, testing::Not(testing::HasSubstr("entry fits")));
 }
 
+TEST_F(CheckTest, FindsGrantsThatAnyPodMayHave) {
+  std::string const entries = R"(
+allow:
+  - {name: any-pod, when: 'container.name == "agent"', paths: [/latest/**]}
+  - {name: any-image, when: 'container.image.name : "registry.example/agent:*"', paths: [/latest/**]}
+  - {name: one-namespace, when: 'container.name == "agent" and orchestrator.namespace == "kube-system"', paths: [/latest/**]}
+  - {name: one-id, when: 'container.name == "agent" and container.id == "5e1f"', paths: [/latest/**]}
+)";
+  auto const by = [&](std::string const &containers) { return check(with_entries("containers: " + containers + entries)).problems; };
+  auto const cri = by("{runtime: /run/containerd/containerd.sock, runtime_api: cri}");
+  EXPECT_THAT(cri, testing::HasSubstr(":5:5: warning: entry any-pod: whoever creates a pod chooses the name"));
+  EXPECT_THAT(cri, testing::HasSubstr("entry any-image: whoever creates a pod"));
+  EXPECT_THAT(cri, testing::Not(testing::HasSubstr("one-namespace")));
+  EXPECT_THAT(cri, testing::Not(testing::HasSubstr("one-id")));
+  EXPECT_THAT(by("{runtime: /run/docker.sock}"), testing::Not(testing::HasSubstr("creates a pod")));
+}
+
 }  // namespace
 }  // namespace imdsgate
