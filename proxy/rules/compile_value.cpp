@@ -10,6 +10,13 @@ namespace {
 
 using Literal = ValueExpression::Literal;
 
+std::string lower(std::string_view name) {
+  std::string result(name);
+  std::ranges::transform(result, result.begin(),
+                         [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; });
+  return result;
+}
+
 // Arguments as they may be counted: "2 arguments", "3 or 4 arguments", "2 arguments or more".
 std::string arity(Function const &function) {
   std::string text = std::to_string(function.least);
@@ -150,10 +157,11 @@ class ValueCompiler {
 
   Result unknown(Node const &node, Call const &is) {
     std::vector<std::string> names;
-    for (Function const &function : functions()) names.emplace_back(function.name);
-    auto const near = yaml::nearest(is.name, names);
-    return state_.fail(node.at,
-                       "there is no function " + is.name + (near ? "; did you mean " + *near + "?" : ""));
+    for (Function const &function : functions()) names.push_back(lower(function.name));
+    auto const near = yaml::nearest(lower(is.name), names);
+    std::string const hint =
+        near ? "; did you mean " + std::string(find_function(*near)->name) + "?" : std::string();
+    return state_.fail(node.at, "there is no function " + is.name + hint);
   }
 
   // What names no field is computed here and now.

@@ -283,8 +283,10 @@ std::span<Function const> functions() {
 }
 
 Function const *find_function(std::string_view name) {
-  auto const *const known = std::find_if(std::begin(kFunctions), std::end(kFunctions),
-                                         [&](Function const &one) { return one.name == name; });
+  auto const *const known =
+      std::find_if(std::begin(kFunctions), std::end(kFunctions), [&](Function const &one) {
+        return std::equal(name.begin(), name.end(), one.name.begin(), one.name.end(), equal_letters);
+      });
   return known == std::end(kFunctions) ? nullptr : known;
 }
 

@@ -44,8 +44,10 @@ struct Function {
 inline constexpr std::size_t kMostArguments = 32;  // of a function that is called
 
 std::span<Function const> functions();
-Function const *find_function(std::string_view name);  // nullptr: there is none
-Function const &function_of(char op);                  // + - * / %
+// In any case of its ASCII letters, as in Elasticsearch: published rules write cidrmatch(…). nullptr: there
+// is none.
+Function const *find_function(std::string_view name);
+Function const &function_of(char op);  // + - * / %
 
 // The value as a parameter takes it; null when it is of another kind. `raw`: it comes from a field.
 Value converted(Value const &value, Parameter parameter, bool raw);

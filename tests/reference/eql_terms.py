@@ -167,7 +167,7 @@ def value(tree, fields):
         case "list": return listed(tree, fields)
         case "call":
             arguments = [value(argument, fields) for argument in tree[3]]
-            return None if None in arguments else call(tree[1], tree[2], arguments)
+            return None if None in arguments else call(tree[1].lower(), tree[2], arguments)
     raise ValueError(tree[0])
 
 
@@ -223,17 +223,18 @@ def cidr(text: str, blocks) -> bool:
 
 
 def call(name: str, insensitive: bool, arguments: list):
+    """`name` in lower case: the language takes a function's name in any."""
     case = fold if insensitive else str
     first, rest = arguments[0], arguments[1:]
     match name:
         case "wildcard": return any(like(first, pattern, insensitive) for pattern in rest)
         case "match": return any(regex(first, pattern, insensitive) for pattern in rest)
-        case "startsWith": return case(first).startswith(case(rest[0]))
-        case "endsWith": return case(first).endswith(case(rest[0]))
-        case "stringContains": return rest[0] != "" and case(rest[0]) in case(first)
-        case "cidrMatch": return cidr(first, rest)
+        case "startswith": return case(first).startswith(case(rest[0]))
+        case "endswith": return case(first).endswith(case(rest[0]))
+        case "stringcontains": return rest[0] != "" and case(rest[0]) in case(first)
+        case "cidrmatch": return cidr(first, rest)
         case "length": return len(first)
-        case "indexOf": return index_of(first, rest[0], int(number(rest[1])) if rest[1:] else 0, case)
+        case "indexof": return index_of(first, rest[0], int(number(rest[1])) if rest[1:] else 0, case)
         case "substring": return first[rest[0]:(rest[1] if rest[1:] else None)]
         case "between": return between(first, rest[0], rest[1], bool(rest[2:] and rest[2]), case)
         case "concat": return "".join(text_of(item) for item in arguments)

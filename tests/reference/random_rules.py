@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 
 import streams as s
 
@@ -18,6 +19,10 @@ KEYS = ["host.id", "process.parent.entity_id", "process.entity_id", "user.name",
 REGEXES = ["cur.", "c[a-z]rl", "(curl|wget)", "python[0-9.]*", ".*169\\.254\\.169\\.254.*", "/tmp/.*", "[^/]*", "s.*t", "k.*", "[^k]*", "(?:nc|ncat)(x)?",
            "\\w+", "[A-Z]+", ".{4}", "/.*/x?", "s?ocat", "a+|b*", "p[^e].*"]
 BLOCKS = ["169.254.0.0/16", "169.254.169.254/32", "10.0.0.0/8", "fd00::/8", "::/0", "0.0.0.0/0", "192.168.1.16/28", "::ffff:0:0/96", "::/16", "::ffff:10.0.0.0/104"]
+
+
+FUNCTION = re.compile(r"\b(add|between|cidrMatch|concat|divide|endsWith|indexOf|length|match|modulo|multiply|number|startsWith|string|stringContains|substring|"
+                      r"subtract|wildcard)(?=~?\()")
 
 
 def quote(text: str) -> str:
@@ -183,11 +188,17 @@ class Rules:
             text += f"\nuntil [{self.condition()}]" + (f" by {r.choice(KEYS)}" if own else "")
         return text
 
+    def spelled(self, text: str) -> str:
+        """With some functions' names in another case."""
+        def one(name: re.Match) -> str:
+            return self.one([name[0]] * 6 + [name[0].lower(), name[0].upper()])
+        return FUNCTION.sub(one, text)
+
     def rule(self) -> str:
         r = self.random
         if r.random() < 0.4:
-            return self.sequence()
-        return f"{r.choice(['process', 'network', 'any'])} where {self.expression(r.choice([1, 2, 3]))}"
+            return self.spelled(self.sequence())
+        return self.spelled(f"{r.choice(['process', 'network', 'any'])} where {self.expression(r.choice([1, 2, 3]))}")
 
 
 def rules(seed: int, count: int) -> dict[str, str]:
