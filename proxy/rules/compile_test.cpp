@@ -73,7 +73,7 @@ std::optional<ValueTest> compile_patterns(Compilation &state, PatternUse const &
 }
 
 std::optional<ValueTest> compile_networks(Compilation &state, std::span<NodePtr const> nodes) {
-  constexpr std::string_view kWanted = "cidrMatch: expected a network, such as \"10.0.0.0/8\"";
+  constexpr std::string_view kWanted = "cidrMatch: expected a network, such as \"10.0.0.0/8\", or an address";
   Networks test;
   for (NodePtr const &node : nodes) {
     auto const literal = compile_literal(state, *node, kWanted);

@@ -215,8 +215,8 @@ def cidr(text: str, blocks) -> bool:
     if address(text) is None:
         return False
     for block in blocks:
-        start, length = block.split("/")
-        free = (128 if ":" in start else 32) - int(length)
+        start, _, length = block.partition("/")
+        free = (128 if ":" in start else 32) - int(length) if length else 0
         if mapped(address(text)) >> free == mapped(start) >> free:
             return True
     return False

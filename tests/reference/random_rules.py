@@ -18,7 +18,8 @@ IPS = ["destination.ip", "source.ip"]
 KEYS = ["host.id", "process.parent.entity_id", "process.entity_id", "user.name", "destination.ip"]
 REGEXES = ["cur.", "c[a-z]rl", "(curl|wget)", "python[0-9.]*", ".*169\\.254\\.169\\.254.*", "/tmp/.*", "[^/]*", "s.*t", "k.*", "[^k]*", "(?:nc|ncat)(x)?",
            "\\w+", "[A-Z]+", ".{4}", "/.*/x?", "s?ocat", "a+|b*", "p[^e].*"]
-BLOCKS = ["169.254.0.0/16", "169.254.169.254/32", "10.0.0.0/8", "fd00::/8", "::/0", "0.0.0.0/0", "192.168.1.16/28", "::ffff:0:0/96", "::/16", "::ffff:10.0.0.0/104"]
+BLOCKS = ["169.254.0.0/16", "169.254.169.254/32", "10.0.0.0/8", "fd00::/8", "::/0", "0.0.0.0/0", "192.168.1.16/28", "::ffff:0:0/96", "::/16", "::ffff:10.0.0.0/104", "::1",
+          "10.0.0.7", "::ffff:169.254.169.254"]
 
 
 FUNCTION = re.compile(r"\b(add|between|cidrMatch|concat|divide|endsWith|indexOf|length|match|modulo|multiply|number|startsWith|string|stringContains|substring|"
