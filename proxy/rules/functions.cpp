@@ -120,13 +120,13 @@ Value string_contains(Arguments arguments, bool insensitive, Texts &texts) {
 
 Value index_of(Arguments arguments, bool insensitive, Texts &texts) {
   std::string_view text = text_of(arguments[0]), part = text_of(arguments[1]);
-  if (part.empty()) return integer(0);
   std::size_t from = 0;
   if (arguments.size() > 2) {
     auto const start = whole(arguments[2]);
     if (!start) return {};
     from = offset_of(text, *start);
   }
+  if (part.empty()) return integer(count_characters(text.substr(0, from)));
   if (insensitive) {
     text = folded(text, texts);
     part = folded(part, texts);

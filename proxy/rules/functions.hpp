@@ -10,7 +10,9 @@
 // Division by zero
 //   is null. A quotient of two integers is rounded down (-7 / 2 is -4); a remainder has the sign of the
 //   dividend.
-// - Reals given as a position or a base are cut to integers. A negative start of indexOf is 0. between() with
+// - Reals given as a position or a base are cut to integers. A negative start of indexOf is 0. An empty text
+// is
+//   found at the start, which is the length where that is less, as in Java's indexOf. between() with
 // an empty
 //   text, left or right is the text.
 // - string() and concat() write an integer in decimal, a real in its shortest form, booleans as true and

@@ -184,7 +184,7 @@ def between(source: str, left: str, right: str, greedy: bool, case) -> str:
 
 def index_of(source: str, part: str, start: int, case) -> int | None:
     if not part:
-        return 0
+        return min(max(start, 0), len(source))
     at = case(source).find(case(part), max(start, 0))
     return at if at >= 0 else None
 

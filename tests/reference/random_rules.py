@@ -106,7 +106,7 @@ class Rules:
         small = r.choice([1, 2, 3, 7, 10])
         return r.choice([
             f"length({name})", f"indexOf{case}({name}, {quote(r.choice(['/', 'c', 'URL', 'k', '', '9.2']))})",
-            f"indexOf{case}({name}, {quote(r.choice(['/', 'c', 'l']))}, {r.choice([0, 1, 2, 9])})",
+            f"indexOf{case}({name}, {quote(r.choice(['/', 'c', 'l', '']))}, {r.choice([0, 1, 2, 9, 99, -1])})",
             f"number({numeric})", f"number(substring({name}, 0, 2))", f"add({numeric}, {small})", f"subtract({numeric}, {small})",
             f"multiply({numeric}, {small})", f"divide({numeric}, {small})", f"modulo({numeric}, {small})", f"{numeric} + {small}",
             f"{numeric} - {small}", f"{numeric} * {small}", f"{numeric} / {small}", f"{numeric} % {small}", f"{numeric} + {small} * 2",
