@@ -178,13 +178,32 @@ Value concat(Arguments arguments, bool, Texts &texts) {
   return std::string_view(text);
 }
 
+std::string_view trimmed(std::string_view text) {
+  constexpr std::string_view kSpace = " \t\n\v\f\r";
+  auto const first = text.find_first_not_of(kSpace);
+  return first == text.npos ? std::string_view()
+                            : text.substr(first, text.find_last_not_of(kSpace) + 1 - first);
+}
+
+// A + that from_chars does not know. False: another sign behind it.
+bool drop_plus(std::string_view &text) {
+  if (!text.starts_with('+')) return true;
+  text.remove_prefix(1);
+  return !text.starts_with('+') && !text.starts_with('-');
+}
+
 Value to_number(Arguments arguments, bool, Texts &) {
-  std::string_view text = text_of(arguments[0]);
-  auto const base = arguments.size() > 1 ? whole(arguments[1]) : std::nullopt;
-  if (arguments.size() > 1 && (!base || *base < 2 || *base > 36)) return {};
-  bool const hexadecimal = text.starts_with("0x") && base.value_or(16) == 16;
+  std::string_view text = trimmed(text_of(arguments[0]));
+  int base = 0;  // none is given
+  if (arguments.size() > 1) {
+    auto const given = whole(arguments[1]);
+    if (!given || *given < 2 || *given > 36) return {};
+    base = static_cast<int>(*given);
+  }
+  bool const hexadecimal = text.starts_with("0x") && (base == 0 || base == 16);
   if (hexadecimal) text.remove_prefix(2);
-  int const radix = hexadecimal ? 16 : static_cast<int>(base.value_or(10));
+  if (!hexadecimal && !drop_plus(text)) return {};
+  int const radix = hexadecimal ? 16 : base == 0 ? 10 : base;
   if (radix == 10) {
     auto const number = read_number(text);
     return number ? Value(*number) : Value();

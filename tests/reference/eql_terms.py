@@ -190,13 +190,15 @@ def index_of(source: str, part: str, start: int, case) -> int | None:
 
 
 def to_number(text: str, base: int | None) -> int | float | None:
+    """Signs are supported with no space between, surrounding white space is ignored."""
+    text = text.strip(" \t\n\v\f\r")
     if base is None and re.fullmatch("0x[0-9a-fA-F]+", text):
         return int(text, 16)
     if base is None or base == 10:
-        return number(text)
+        return number(text.removeprefix("+")) if text[:2] not in ("+-", "++") else None
     digits = text[2:] if base == 16 and text.startswith("0x") else text
     try:
-        return int(digits, base) if re.fullmatch("[0-9a-zA-Z]+", digits) else None
+        return int(digits, base) if re.fullmatch("[+-]?[0-9a-zA-Z]+", digits) else None
     except ValueError:
         return None
 

@@ -110,7 +110,8 @@ class Rules:
             f"number({numeric})", f"number(substring({name}, 0, 2))", f"add({numeric}, {small})", f"subtract({numeric}, {small})",
             f"multiply({numeric}, {small})", f"divide({numeric}, {small})", f"modulo({numeric}, {small})", f"{numeric} + {small}",
             f"{numeric} - {small}", f"{numeric} * {small}", f"{numeric} / {small}", f"{numeric} % {small}", f"{numeric} + {small} * 2",
-            f"({numeric} + {small}) * 2", f"length({name}) + {numeric}", f"number({quote('0x1f')})", f"{small} + {numeric} / 0",
+            f"({numeric} + {small}) * 2", f"length({name}) + {numeric}", f"number({quote('0x1f')})", f"number(concat({quote(r.choice([' ', '+', '-', ' +', '0x']))}, {numeric}, {quote(' ')}))",
+            f"{small} + {numeric} / 0",
         ])
 
     def function_term(self) -> str:
