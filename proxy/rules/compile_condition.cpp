@@ -170,7 +170,8 @@ std::optional<ValueTest> ConditionCompiler::affix(ValueExpression const &value) 
   auto const *literal = called->arguments[1].literal();
   auto const *text = literal == nullptr ? nullptr : std::get_if<std::string>(literal);
   if (text == nullptr || text->empty()) return std::nullopt;
-  OneOf test{PatternSet(called->folded ? Case::folded : Case::sensitive), {}, {}, false};
+  bool const address = called->arguments[0].field()->address;
+  OneOf test{PatternSet(called->folded ? Case::folded : Case::sensitive), {}, {}, address};
   if (called->function->name == "startsWith") {
     test.texts.add_prefix(*text);
   } else if (called->function->name == "endsWith") {

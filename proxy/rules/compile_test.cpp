@@ -45,7 +45,9 @@ std::optional<ValueTest> compile_regexes(Compilation &state, PatternUse const &u
     return state.fail(is_string ? offset_in_string(state.text, node.at, failure->at) : node.at,
                       failure->text);
   }
-  return std::get<Regex>(std::move(compiled));
+  auto &regex = std::get<Regex>(compiled);
+  regex.address_field = use.address;
+  return std::move(regex);
 }
 
 }  // namespace

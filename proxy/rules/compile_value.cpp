@@ -206,7 +206,7 @@ class ValueCompiler {
 }  // namespace
 
 bool is_address_field(std::string_view name) {
-  return name == "ip" || name.ends_with(".ip");
+  return name == "ip" || name.ends_with(".ip") || name == "dns.resolved_ip" || name == "network.forwarded_ip";
 }
 
 std::string_view described(Type type) {

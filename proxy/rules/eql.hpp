@@ -20,8 +20,9 @@
 //   one and across `/` and newlines, `?` for exactly one UTF-8 character; nothing escapes them. `==`, in and
 //   like are case-sensitive.
 // - Values are texts. A number literal compares with what reads as a number, true and false with those words;
-//   < and > on strings order by bytes. On a field whose last name is `ip` (destination.ip) literals are
-//   addresses, and ::ffff:169.254.169.254 equals 169.254.169.254.
+//   < and > on strings order by bytes. On ECS's fields of type ip (destination.ip and others that end in
+//   .ip, dns.resolved_ip, network.forwarded_ip) literals are addresses, and ::ffff:169.254.169.254 equals
+//   169.254.169.254; patterns and functions see the canonical text, and < goes by the 16 bytes.
 // - regex and match compare the whole value too: rules/regex.hpp.
 // - A function or operator of a missing field is null, and a term with a null in it is false. Where several
 // fields stand in

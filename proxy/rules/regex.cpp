@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "model/address.hpp"
 #include "model/utf8.hpp"
 #include "rules/excerpt.hpp"
 
@@ -155,6 +156,9 @@ bool matches_whole(std::string_view value, re2::RE2 const &pattern) {
 }  // namespace
 
 bool Regex::fits(std::string_view value) const {
+  if (address_field) {
+    if (auto const address = Address::parse(value)) return matches_whole(address->to_string(), *pattern);
+  }
   if (matches_whole(value, *pattern)) return true;
   return first_invalid_utf8(value) && matches_whole(well_formed(value), *pattern);
 }
@@ -177,7 +181,7 @@ std::variant<Regex, RegexFailure> compile_regex(std::span<std::string const> pat
   }
   auto pattern = build(all);
   if (!pattern->ok()) return RegexFailure{0, 0, "no regular expression: " + pattern->error()};
-  return Regex{std::move(pattern)};
+  return Regex{std::move(pattern), false};
 }
 
 }  // namespace imdsgate::eql

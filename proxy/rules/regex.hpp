@@ -26,6 +26,7 @@ namespace imdsgate::eql {
 // Any of some patterns.
 struct Regex {
   std::shared_ptr<re2::RE2 const> pattern;
+  bool address_field = false;               // held against the address's canonical text
   bool fits(std::string_view value) const;  // safe for concurrent use
 };
 

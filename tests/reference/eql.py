@@ -17,7 +17,7 @@ import sys
 from collections import defaultdict
 
 from eql_syntax import Query, Sequence, Stage, parse
-from eql_terms import address, holds
+from eql_terms import address, holds, is_address_field
 
 MOST_COMBINATIONS = 16
 
@@ -87,7 +87,7 @@ def join_keys(stage: Stage, record: Record) -> list[tuple]:
     """Every combination of the values of the stage's keys; none when one is missing."""
     columns = []
     for name, optional in stage.keys:
-        values = list(dict.fromkeys(address(v) or v if name.split(".")[-1] == "ip" else v
+        values = list(dict.fromkeys(address(v) or v if is_address_field(name) else v
                                     for v in record.fields.get(name, [])))
         columns.append(values or ([None] if optional else []))
     return list(itertools.product(*columns))[:MOST_COMBINATIONS]

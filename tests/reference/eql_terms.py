@@ -33,6 +33,8 @@ def address(text: str) -> str | None:
         found = ipaddress.ip_address(text)
     except ValueError:
         return None
+    if "%" in text:
+        return None
     mapped = getattr(found, "ipv4_mapped", None)
     return str(mapped or found)
 
@@ -80,8 +82,13 @@ def holds(tree, fields: dict[str, list[str]]) -> bool:
     return any(value(tree, one) is True for one in combinations)
 
 
+def is_address_field(name: str) -> bool:
+    """ECS's fields of type ip."""
+    return name.split(".")[-1] == "ip" or name in ("dns.resolved_ip", "network.forwarded_ip")
+
+
 def is_address(tree) -> bool:
-    return tree[0] == "field" and tree[1].split(".")[-1] == "ip"
+    return tree[0] == "field" and is_address_field(tree[1])
 
 
 def compare(operator: str, left, right, fields) -> bool | None:
@@ -94,8 +101,7 @@ def compare(operator: str, left, right, fields) -> bool | None:
         if a is None or b is None:
             return False
         if operator != "==":
-            a, b = (ipaddress.ip_address(x) for x in (a, b))
-            a, b = (a.version, int(a)), (b.version, int(b))
+            a, b = mapped(a), mapped(b)
     elif any(isinstance(x, (int, float)) and not isinstance(x, bool) for x in (a, b)):
         a, b = number(a), number(b)
         if a is None or b is None:
@@ -134,8 +140,6 @@ def listed(tree, fields) -> bool | None:
         return any(compare("==", left, one, fields) for one in right)
     if operator == "in":
         return any(fold(text) == fold(one[1]) if one[0] == "string" else compare("==", left, one, fields) for one in right)
-    if is_address(left):
-        text = address(text) or text
     return any((like if operator == "like" else regex)(text, one[1], insensitive) for one in right)
 
 
@@ -155,12 +159,17 @@ def arithmetic(operator: str, a, b) -> int | float | None:
     return int(abs(a) % abs(b) * (1 if a >= 0 else -1)) if whole else None
 
 
+def canonical(tree, text: str | None) -> str | None:
+    """The one text that an address has, however the event wrote it."""
+    return Raw(address(text) or text) if text is not None and is_address(tree) else text
+
+
 def value(tree, fields):
     """None is null."""
     match tree[0]:
         case "null": return None
         case "bool" | "number" | "string": return tree[1]
-        case "field": return fields[tree[1]]
+        case "field": return canonical(tree, fields[tree[1]])
         case "minus": return arithmetic("-", 0, value(tree[1], fields))
         case "arith": return arithmetic(tree[1], value(tree[2], fields), value(tree[3], fields))
         case "compare": return compare(*tree[1:], fields)

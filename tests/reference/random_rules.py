@@ -14,7 +14,7 @@ TEXTS = {
     "event.type": ["start", "end"], "process.parent.name": s.NAMES, "absent.field": ["x"], "host.os.type": ["linux", "Linux"],
 }
 NUMERIC = ["process.pid", "destination.port", "http.response.status_code", "user.id"]
-IPS = ["destination.ip", "source.ip"]
+IPS = ["destination.ip", "source.ip", "network.forwarded_ip"]
 KEYS = ["host.id", "process.parent.entity_id", "process.entity_id", "user.name", "destination.ip"]
 REGEXES = ["cur.", "c[a-z]rl", "(curl|wget)", "python[0-9.]*", ".*169\\.254\\.169\\.254.*", "/tmp/.*", "[^/]*", "s.*t", "k.*", "[^k]*", "(?:nc|ncat)(x)?",
            "\\w+", "[A-Z]+", ".{4}", "/.*/x?", "s?ocat", "a+|b*", "p[^e].*"]
@@ -127,6 +127,10 @@ class Rules:
             f"match{case}({name}, {', '.join(quote(r.choice(REGEXES)) for _ in range(r.choice([1, 2])))})",
             f"startsWith{case}({name}, {quote(part)})", f"endsWith{case}({name}, {quote(part)})",
             f"stringContains{case}({name}, {quote(part)})",
+            f"{r.choice(['startsWith', 'endsWith', 'stringContains'])}{case}({r.choice(IPS)}, {quote(r.choice(['169.254', '::', '254', 'FD00', 'fd00:ec2', '10.']))})",
+            f"match{case}({r.choice(IPS)}, {quote(r.choice(['169.*', '.*::.*', 'FD.*', '[^:]*', '.*254']))})",
+            f"length({r.choice(IPS)}) {r.choice(['==', '>'])} {r.choice([3, 8, 15])}",
+            f"{r.choice(IPS)} regex {quote(r.choice(['169.*', '.*:.*', '::ffff.*', '10[.]0.*']))}",
             f"cidrMatch({r.choice(IPS)}, {', '.join(quote(r.choice(BLOCKS)) for _ in range(r.choice([1, 2])))})",
         ])
 
@@ -151,7 +155,8 @@ class Rules:
             return f"{value} {r.choice(['==', '!=', ':', 'like'])} {quote(r.choice(near))}"
         if chance < 0.95:
             value = quote(r.choice(s.ADDRESSES))
-            return r.choice([f"{r.choice(IPS)} {r.choice(['==', '!='])} {value}", f"{r.choice(IPS)} in ({value}, \"10.0.0.7\")",
+            return r.choice([f"{r.choice(IPS)} {r.choice(['==', '!=', '<', '>='])} {value}", f"source.ip {r.choice(['==', '!=', '<', '>='])} destination.ip",
+                             f"concat({r.choice(IPS)}, \":80\") == {quote(r.choice(s.ADDRESSES) + ':80')}", f"{r.choice(IPS)} in ({value}, \"10.0.0.7\")",
                              f"{r.choice(IPS)} : \"169.254.*\"", f"{r.choice(IPS)} != null"])
         return r.choice(["true", "false", f"process.interactive {r.choice(['==', '!='])} {r.choice(['true', 'false'])}"])
 

@@ -78,6 +78,7 @@ class Stream:
         }
         if kind != "process" or r.random() < 0.1:
             event |= {"destination.ip": self.pick(ADDRESSES), "destination.port": self.pick(NUMBERS), "source.ip": self.pick(ADDRESSES, 0.3),
+                      "network.forwarded_ip": self.pick(ADDRESSES, 0.5),
                       "http.response.status_code": self.pick(NUMBERS, 0.4), "url.path": self.pick(PATHS, 0.4)}
         return {name: value for name, value in event.items() if value is not ...}
 
