@@ -93,7 +93,7 @@ class Stream:
         if form < 0.30:
             return str(self.now)
         if form < 0.33:
-            return f"{micros // 1000}.{micros % 1000:03}"
+            return f"{micros // 1000}.{micros % 1000:03}{r.choice(['', '', '99999999'])}"
         offset = datetime.timedelta(minutes=r.choice([0, 0, 0, 60, 120, 330, -570]))
         time = datetime.datetime(1970, 1, 1) + datetime.timedelta(microseconds=micros) + offset
         text = time.strftime(r.choice(["%Y-%m-%dT%H:%M:%S"] * 5 + ["%Y-%m-%d %H:%M:%S"]))
