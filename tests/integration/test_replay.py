@@ -128,6 +128,14 @@ def test_the_limit_on_alerts(tmp_path):
     assert [line.get("events") for line in alerts(replay("--rule", file, "--max-alerts", "1", "-", input=events(*many[:3])))] == [[0], None]
 
 
+def test_the_limit_on_alerts_in_any_year(tmp_path):
+    file = rule(tmp_path, "process where true", max_alerts=1, interval="1m")
+    times = [f"{day}T00:00:{second:02}Z" for day in ("0001-01-01", "1500-06-01", "2500-01-01", "9999-12-31") for second in (0, 1)]
+    lines = alerts(replay("--rule", file, "-", input=events(*(exec_event(time) for time in times))))
+    assert [line.get("events") for line in lines] == [[0], None, [2], None, [4], None, [6], None]
+    assert [line["@timestamp"] for line in lines[1::2]] == [f"{day}T00:01:00.000Z" for day in ("0001-01-01", "1500-06-01", "2500-01-01", "9999-12-31")]
+
+
 def test_rule_files_from_elsewhere(tmp_path):
     lines = events({"@timestamp": 1, "event": {"category": "process", "action": "exec"}, "host.id": "h", "process": {"entity_id": "e", "executable": "/tmp/x", "parent": {"name": "bash"}}},
                    {"@timestamp": 2, "event.category": ["network"], "host.id": "h", "process.entity_id": "e", "destination.ip": "169.254.169.254"},
