@@ -66,6 +66,10 @@ Literal literal_of(Value const &value) {
       value);
 }
 
+bool is_null(Node const &node) {
+  return std::holds_alternative<Null>(node.is);
+}
+
 class ValueCompiler {
  public:
   using Result = std::optional<ValueExpression>;
@@ -77,15 +81,13 @@ class ValueCompiler {
   }
 
  private:
+  static ValueExpression null(Type type) { return {type, Literal()}; }
   static ValueExpression literal(Literal value) {
     Type const type = type_of(value);
     return {type, std::move(value)};
   }
 
-  Result value(Node const &node, Null const &) {
-    return state_.fail(node.at,
-                       "null is no value to compute with; expected 'FIELD == null' or 'FIELD != null'");
-  }
+  Result value(Node const &, Null const &) { return null(Type::field); }  // stands for a value of any type
   Result value(Node const &, bool is) { return literal(is); }
   Result value(Node const &, Number const &is) { return literal(is); }
   Result value(Node const &, std::string const &is) { return literal(is); }
@@ -140,8 +142,10 @@ class ValueCompiler {
       return state_.fail(node.at, name + " takes " + arity(*function) + ", found " + std::to_string(count));
     }
     if (function->call == nullptr) return tested(*function, is);
+    // "If this argument is explicitly null, the default value is used": the base's only.
+    bool const by_default = function->name == "number" && count == 2 && is_null(*is.arguments[1]);
     std::vector<ValueExpression> arguments;
-    for (std::size_t i = 0; i < count; ++i) {
+    for (std::size_t i = 0; i < (by_default ? 1 : count); ++i) {
       Node const &argument = *is.arguments[i];
       auto one = compile(argument);
       if (!one) return one;
@@ -186,6 +190,8 @@ class ValueCompiler {
                          is.name + ": expected a string, found " + std::string(described(subject->type)));
     }
     auto const patterns = std::span<NodePtr const>(is.arguments).subspan(1);
+    if (std::ranges::any_of(patterns, [](NodePtr const &one) { return is_null(*one); }))
+      return null(Type::boolean);
     auto const op = function.name == "match" ? Predicate::Operator::regex : Predicate::Operator::like;
     bool const address = subject->field() != nullptr && subject->field()->address;
     auto test = function.name == "cidrMatch"

@@ -175,7 +175,8 @@ def value(tree, fields):
         case "compare": return compare(*tree[1:], fields)
         case "list": return listed(tree, fields)
         case "call":
-            arguments = [value(argument, fields) for argument in tree[3]]
+            parts = tree[3][:1] if tree[1].lower() == "number" and tree[3][1:] == [("null",)] else tree[3]
+            arguments = [value(argument, fields) for argument in parts]
             return None if None in arguments else call(tree[1].lower(), tree[2], arguments)
     raise ValueError(tree[0])
 

@@ -94,6 +94,8 @@ class Rules:
             return f"between{case}({name}, {quote(left)}, {quote(right)}{greedy})", ["", "ur", "tmp", "usr", "usr/bin", "169.254.169.254", "var/tmp/a"]
         if form == 2:
             return f'concat({name}, ":", process.pid)', [f"{sample}:80", f"{sample}:1"]
+        if form == 3 and r.random() < 0.2:
+            return f'concat({name}, null)', [sample]
         if form == 3:
             return f"string({r.choice(NUMERIC)})", ["80", "0", "33", "200"]
         return f'concat("<", {name}, ">")', [f"<{sample}>"]
@@ -110,7 +112,8 @@ class Rules:
             f"number({numeric})", f"number(substring({name}, 0, 2))", f"add({numeric}, {small})", f"subtract({numeric}, {small})",
             f"multiply({numeric}, {small})", f"divide({numeric}, {small})", f"modulo({numeric}, {small})", f"{numeric} + {small}",
             f"{numeric} - {small}", f"{numeric} * {small}", f"{numeric} / {small}", f"{numeric} % {small}", f"{numeric} + {small} * 2",
-            f"({numeric} + {small}) * 2", f"length({name}) + {numeric}", f"number({quote('0x1f')})", f"number(concat({quote(r.choice([' ', '+', '-', ' +', '0x']))}, {numeric}, {quote(' ')}))",
+            f"({numeric} + {small}) * 2", f"length({r.choice([name, 'null'])}) + {r.choice([numeric, 'null'])}", f"number({numeric}, {r.choice(['null', '10', '16'])})",
+            f"indexOf{case}({name}, {quote('c')}, null)", f"add({numeric}, null)", f"number({quote('0x1f')})", f"number(concat({quote(r.choice([' ', '+', '-', ' +', '0x']))}, {numeric}, {quote(' ')}))",
             f"{small} + {numeric} / 0",
         ])
 
@@ -126,7 +129,7 @@ class Rules:
             f"wildcard{case}({name}, {', '.join(quote(self.near(r.choice(TEXTS[name]))) for _ in range(r.choice([1, 2])))})",
             f"match{case}({name}, {', '.join(quote(r.choice(REGEXES)) for _ in range(r.choice([1, 2])))})",
             f"startsWith{case}({name}, {quote(part)})", f"endsWith{case}({name}, {quote(part)})",
-            f"stringContains{case}({name}, {quote(part)})",
+            f"stringContains{case}({name}, {quote(part)})", f"startsWith{case}({name}, null)", f"wildcard{case}({name}, null)",
             f"{r.choice(['startsWith', 'endsWith', 'stringContains'])}{case}({r.choice(IPS)}, {quote(r.choice(['169.254', '::', '254', 'FD00', 'fd00:ec2', '10.']))})",
             f"match{case}({r.choice(IPS)}, {quote(r.choice(['169.*', '.*::.*', 'FD.*', '[^:]*', '.*254']))})",
             f"length({r.choice(IPS)}) {r.choice(['==', '>'])} {r.choice([3, 8, 15])}",
