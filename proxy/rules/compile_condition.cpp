@@ -136,9 +136,15 @@ Index ConditionCompiler::compile(Node const &node, Number const &, bool) {
 Index ConditionCompiler::compile(Node const &node, std::string const &, bool) {
   return fail(node.at, "a string is no condition; expected a comparison");
 }
-Index ConditionCompiler::compile(Node const &node, FieldName const &is, bool) {
-  return fail(node.at,
-              "a field is no condition; expected '" + is.name + " == true' or '" + is.name + " != null'");
+
+// Alone it is a boolean: `x` is `x == true`.
+Index ConditionCompiler::compile(Node const &node, FieldName const &, bool negated) {
+  std::vector<std::string> fields;
+  auto const field = compile_value(state_, node, fields);
+  if (!field) return std::nullopt;
+  OneOf test{PatternSet(Case::sensitive), {}, {}, false};
+  test.texts.add_text("true");
+  return term(fields, ValueTest(std::move(test)), negated, canonical_text(node));
 }
 Index ConditionCompiler::compile(Node const &node, Negative const &, bool) {
   return fail(node.at, "a number is no condition; expected a comparison");

@@ -19,6 +19,7 @@
 // - `:` and like~ compare the whole value, folding ASCII letters only. `*` stands for any run, also an empty
 //   one and across `/` and newlines, `?` for exactly one UTF-8 character; nothing escapes them. `==`, in and
 //   like are case-sensitive.
+// - A field alone is a boolean: true when it is "true".
 // - Values are texts. A number literal compares with what reads as a number, true and false with those words;
 //   < and > on strings order by bytes. On ECS's fields of type ip (destination.ip and others that end in
 //   .ip, dns.resolved_ip, network.forwarded_ip) literals are addresses, and ::ffff:169.254.169.254 equals

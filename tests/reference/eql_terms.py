@@ -67,6 +67,8 @@ def holds(tree, fields: dict[str, list[str]]) -> bool:
         return any(holds(part, fields) for part in tree[1])
     if kind == "bool":
         return tree[1]
+    if kind == "field":
+        return "true" in (fields.get(tree[1]) or [])
     if kind == "list" and tree[3]:
         return not holds((*tree[:3], False, *tree[4:]), fields)
     names = fields_of(tree)

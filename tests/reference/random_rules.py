@@ -161,7 +161,7 @@ class Rules:
             return r.choice([f"{r.choice(IPS)} {r.choice(['==', '!=', '<', '>='])} {value}", f"source.ip {r.choice(['==', '!=', '<', '>='])} destination.ip",
                              f"concat({r.choice(IPS)}, \":80\") == {quote(r.choice(s.ADDRESSES) + ':80')}", f"{r.choice(IPS)} in ({value}, \"10.0.0.7\")",
                              f"{r.choice(IPS)} : \"169.254.*\"", f"{r.choice(IPS)} != null"])
-        return r.choice(["true", "false", f"process.interactive {r.choice(['==', '!='])} {r.choice(['true', 'false'])}"])
+        return r.choice(["true", "false", self.field("process.interactive"), "not process.interactive", f"process.interactive {r.choice(['==', '!='])} {r.choice(['true', 'false'])}"])
 
     def expression(self, depth: int) -> str:
         r = self.random
