@@ -58,22 +58,12 @@ class Lexer {
     return true;
   }
 
-  // Bracketed comments nest, as in the language's grammar.
+  // Up to the first end: rules have comments such as /* /tmp/* */.
   bool skip_comment() {
-    std::size_t const start = at_;
-    std::size_t depth = 0;
-    while (at_ < text_.size()) {
-      if (looking_at("/*")) {
-        ++depth;
-        at_ += 2;
-      } else if (looking_at("*/")) {
-        at_ += 2;
-        if (--depth == 0) return true;
-      } else {
-        ++at_;
-      }
-    }
-    return fail(start, "this comment has no end; expected '*/'");
+    std::size_t const end = text_.find("*/", at_ + 2);
+    if (end == text_.npos) return fail(at_, "this comment has no end; expected '*/'");
+    at_ = end + 2;
+    return true;
   }
 
   void push(Token token, std::size_t start) {
