@@ -45,7 +45,7 @@ void LiveRules::use(std::vector<std::shared_ptr<Rule const>> const &rules, std::
   reach_ = std::min(reach_, std::chrono::milliseconds(kLongestReach));
   take_requests_ = std::ranges::any_of(rules_, [](auto const &rule) {
     return std::ranges::any_of(rule->sequence()->stages, [](auto const &stage) {
-      return stage.query.category == "any" || stage.query.category == "web";
+      return !stage.query.category || stage.query.category == "web";
     });
   });
   for (Exec const &each : recent) exec(each);

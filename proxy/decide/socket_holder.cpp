@@ -28,7 +28,7 @@ bool SocketHolder::matches(Rule const &rule) {
   auto const *query = std::get_if<eql::Query>(&rule.query);
   if (!query) return false;
   auto const match = [&](Presented what, std::string_view its) {
-    return (query->category == "any" || query->category == its) &&
+    return (!query->category || query->category == its) &&
            eql::matches(*query, as(what), eql::View::by_polarity);
   };
   return (rule.live_exec && match(Presented::exec, "process")) || match(Presented::connection, "network") ||

@@ -128,7 +128,7 @@ struct Demand {
 
 // An event query or, for a policy's `when:`, a bare expression. Cheap to copy; immutable.
 struct Query {
-  std::string category = "any";  // "any" matches every category
+  std::optional<std::string> category;  // nullopt: any; a quoted "any" is the category of that name
   std::shared_ptr<Expression const> where;
   std::vector<std::string> fields;           // every field it names, sorted
   std::vector<std::string> optional_fields;  // those of them it names with `?` only, sorted

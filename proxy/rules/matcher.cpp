@@ -137,7 +137,7 @@ Truth Evaluator::of(std::uint32_t index) {
 }
 
 bool matches(Query const &query, Event const &event, View view) {
-  if (!query.where || (query.category != "any" && query.category != event.category)) return false;
+  if (!query.where || (query.category && query.category != event.category)) return false;
   thread_local Row row{FieldTable{}};  // for its memory
   row.assign(query.where->fields, event);
   Evaluator evaluator(query.where->condition, view, Evaluator::Memory::none);

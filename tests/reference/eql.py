@@ -78,7 +78,7 @@ class Record:
 
 
 def fits(query: Query, record: Record) -> bool:
-    if query.category != "any" and query.category not in record.fields.get("event.category", []):
+    if query.category is not None and query.category not in record.fields.get("event.category", []):
         return False
     return holds(query.where, record.fields)
 

@@ -176,7 +176,7 @@ class Rules:
     def condition(self) -> str:
         """A stage's: wide enough that sequences come about."""
         r = self.random
-        category = r.choice(["process", "process", "process", "network", "network", "any", "any", "web"])
+        category = r.choice(["process", "process", "process", "network", "network", "any", "any", "web", '"any"', '"network"'])
         if r.random() < 0.5:
             return f"{category} where true"
         return f"{category} where {self.expression(1)}"

@@ -53,7 +53,7 @@ class Stream:
 
     def event(self) -> dict:
         r = self.random
-        kind = r.choice(["process"] * 9 + ["network"] * 9 + ["web", "file", "Process", "authentication"])
+        kind = r.choice(["process"] * 9 + ["network"] * 9 + ["web", "file", "Process", "authentication", "any"])
         action = {"process": ["exec"] * 8 + ["fork", "Exec", "end"], "network": ["connection_attempted"] * 8 + ["connection_accepted"],
                   "web": ["metadata_request"]}.get(kind, ["exec", "creation"])
         event = {

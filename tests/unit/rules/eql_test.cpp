@@ -134,8 +134,11 @@ TEST(Eql, Categories) {
   EXPECT_TRUE(matches(query("\"\"\"process\"\"\" where true"), event, View::by_polarity));
   EXPECT_FALSE(matches(query("network where true"), event, View::by_polarity));
   EXPECT_FALSE(matches(query("Process where true"), event, View::by_polarity));
+  EXPECT_FALSE(matches(query("\"any\" where true"), event, View::by_polarity));
   event.category = "any";
   EXPECT_FALSE(matches(query("process where true"), event, View::by_polarity));
+  EXPECT_TRUE(matches(query("\"any\" where true"), event, View::by_polarity));
+  EXPECT_TRUE(matches(query("any where true"), event, View::by_polarity));
 }
 
 TEST(Eql, QueriesThatAreNone) {
