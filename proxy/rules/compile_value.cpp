@@ -17,13 +17,14 @@ std::string lower(std::string_view name) {
   return result;
 }
 
-// Arguments as they may be counted: "2 arguments", "3 or 4 arguments", "2 arguments or more".
+// Arguments as they may be counted: "2 arguments", "3 or 4 arguments", "1 to 32 arguments", "2 arguments or
+// more".
 std::string arity(Function const &function) {
-  std::string text = std::to_string(function.least);
-  if (function.most == function.least + 1) text += " or " + std::to_string(function.most);
-  text += function.least == 1 && function.most != 2 ? " argument" : " arguments";
-  if (function.most > function.least + 1) text += " or more";
-  return text;
+  auto const &[least, most] = std::pair(function.least, function.most);
+  std::string text = std::to_string(least);
+  if (most == kNoLimit) return text + (least == 1 ? " argument or more" : " arguments or more");
+  if (most > least) text += (most == least + 1 ? " or " : " to ") + std::to_string(most);
+  return text + (most == 1 ? " argument" : " arguments");
 }
 
 bool takes(Parameter parameter, Type type) {

@@ -272,18 +272,17 @@ constexpr auto kNumber = Parameter::number;
 constexpr auto kText = Parameter::text;
 constexpr auto kAny = Parameter::any;
 constexpr auto kPattern = Parameter::pattern;
-constexpr std::size_t kMany = std::numeric_limits<std::size_t>::max();
 
 constexpr Function kFunctions[] = {
     {"add", {kNumber, kNumber}, 2, 2, Type::number, false, add},
     {"between", {kText, kText, kText, kBoolean}, 3, 4, Type::text, true, between},
-    {"cidrMatch", {kText, kPattern, kPattern, kPattern}, 2, kMany, Type::boolean, false, nullptr},
+    {"cidrMatch", {kText, kPattern, kPattern, kPattern}, 2, kNoLimit, Type::boolean, false, nullptr},
     {"concat", {kAny, kAny, kAny, kAny}, 1, kMostArguments, Type::text, false, concat},
     {"divide", {kNumber, kNumber}, 2, 2, Type::number, false, divide},
     {"endsWith", {kText, kText}, 2, 2, Type::boolean, true, ends_with},
     {"indexOf", {kText, kText, kNumber}, 2, 3, Type::number, true, index_of},
     {"length", {kText}, 1, 1, Type::number, false, length},
-    {"match", {kText, kPattern, kPattern, kPattern}, 2, kMany, Type::boolean, true, nullptr},
+    {"match", {kText, kPattern, kPattern, kPattern}, 2, kNoLimit, Type::boolean, true, nullptr},
     {"modulo", {kNumber, kNumber}, 2, 2, Type::number, false, modulo},
     {"multiply", {kNumber, kNumber}, 2, 2, Type::number, false, multiply},
     {"number", {kText, kNumber}, 1, 2, Type::number, false, to_number},
@@ -292,7 +291,7 @@ constexpr Function kFunctions[] = {
     {"stringContains", {kText, kText}, 2, 2, Type::boolean, true, string_contains},
     {"substring", {kText, kNumber, kNumber}, 2, 3, Type::text, false, substring},
     {"subtract", {kNumber, kNumber}, 2, 2, Type::number, false, subtract},
-    {"wildcard", {kText, kPattern, kPattern, kPattern}, 2, kMany, Type::boolean, true, nullptr},
+    {"wildcard", {kText, kPattern, kPattern, kPattern}, 2, kNoLimit, Type::boolean, true, nullptr},
 };
 
 }  // namespace

@@ -43,7 +43,8 @@ struct Function {
   Value (*call)(std::span<Value const> arguments, bool folded, Texts &texts);
 };
 
-inline constexpr std::size_t kMostArguments = 32;  // of a function that is called
+inline constexpr std::size_t kMostArguments = 32;                      // of a function that is called
+inline constexpr std::size_t kNoLimit = static_cast<std::size_t>(-1);  // Function::most of the others
 
 std::span<Function const> functions();
 // In any case of its ASCII letters, as in Elasticsearch: published rules write cidrmatch(…). nullptr: there

@@ -122,7 +122,11 @@ class Lexer {
     char const *const first = digits.data();
     char const *const last = first + digits.size();
     if (integral && std::from_chars(first, last, token.number.integer).ec != std::errc{}) {
-      return fail(start, "this number is too large");
+      std::uint64_t magnitude = 0;
+      auto const read = std::from_chars(first, last, magnitude);
+      token.least = read.ec == std::errc{} && magnitude == std::uint64_t{1} << 63;
+      if (!token.least) return fail(start, "this number is too large");
+      integral = false;
     }
     if (std::from_chars(first, last, token.number.real).ec != std::errc{}) {
       return fail(start, "this number is too large or too small");

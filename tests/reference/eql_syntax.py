@@ -219,6 +219,9 @@ class Parser:
         if self.is_symbol("-"):
             self.take()
             return ("minus", self.unary())
+        if self.is_symbol("+"):
+            self.take()
+            return ("arith", "+", ("number", 0), self.unary())
         return self.primary()
 
     def field_name(self) -> str:

@@ -113,7 +113,8 @@ class Rules:
             f"multiply({numeric}, {small})", f"divide({numeric}, {small})", f"modulo({numeric}, {small})", f"{numeric} + {small}",
             f"{numeric} - {small}", f"{numeric} * {small}", f"{numeric} / {small}", f"{numeric} % {small}", f"{numeric} + {small} * 2",
             f"({numeric} + {small}) * 2", f"length({r.choice([name, 'null'])}) + {r.choice([numeric, 'null'])}", f"number({numeric}, {r.choice(['null', '10', '16'])})",
-            f"indexOf{case}({name}, {quote('c')}, null)", f"add({numeric}, null)", f"number({quote('0x1f')})", f"number(concat({quote(r.choice([' ', '+', '-', ' +', '0x']))}, {numeric}, {quote(' ')}))",
+            f"indexOf{case}({name}, {quote('c')}, null)", f"add({numeric}, null)", f"+{numeric}",
+            f"-{numeric}", f"number({quote('0x1f')})", f"number(concat({quote(r.choice([' ', '+', '-', ' +', '0x']))}, {numeric}, {quote(' ')}))",
             f"{small} + {numeric} / 0",
         ])
 
