@@ -129,8 +129,15 @@ def like(text: str, pattern: str, insensitive: bool) -> bool:
     return glob(pattern).fullmatch(text) is not None
 
 
+@lru_cache(maxsize=4096)
+def without_anchors(pattern: str) -> str:
+    """Lucene has none: ^ and $ are ordinary characters, but for the ^ that a class begins with."""
+    part = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|[\^$]|.", re.S)
+    return "".join("\\" + one if one in ("^", "$") else one for one in part.findall(pattern))
+
+
 def regex(text: str, pattern: str, insensitive: bool) -> bool:
-    return re.fullmatch(pattern, text, re.S | re.A | (re.I if insensitive else 0)) is not None
+    return re.fullmatch(without_anchors(pattern), text, re.S | re.A | (re.I if insensitive else 0)) is not None
 
 
 def listed(tree, fields) -> bool | None:

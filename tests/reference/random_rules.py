@@ -17,7 +17,8 @@ NUMERIC = ["process.pid", "destination.port", "http.response.status_code", "user
 IPS = ["destination.ip", "source.ip", "network.forwarded_ip"]
 KEYS = ["host.id", "process.parent.entity_id", "process.entity_id", "user.name", "destination.ip"]
 REGEXES = ["cur.", "c[a-z]rl", "(curl|wget)", "python[0-9.]*", ".*169\\.254\\.169\\.254.*", "/tmp/.*", "[^/]*", "s.*t", "k.*", "[^k]*", "(?:nc|ncat)(x)?",
-           "\\w+", "[A-Z]+", ".{4}", "/.*/x?", "s?ocat", "a+|b*", "p[^e].*"]
+           "\\w+", "[A-Z]+", ".{4}", "/.*/x?", "s?ocat", "a+|b*", "p[^e].*", "^curl$", "curl^?$?",
+           "cur[l$^]"]
 BLOCKS = ["169.254.0.0/16", "169.254.169.254/32", "10.0.0.0/8", "fd00::/8", "::/0", "0.0.0.0/0", "192.168.1.16/28", "::ffff:0:0/96", "::/16", "::ffff:10.0.0.0/104", "::1",
           "10.0.0.7", "::ffff:169.254.169.254"]
 
