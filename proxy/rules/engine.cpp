@@ -274,6 +274,7 @@ Engine::Counters Engine::counters() const {
   for (SequenceState const &sequence : parts_->sequences) {
     result.pending += sequence.pending();
     result.refused += sequence.refused();
+    result.uncombined += sequence.uncombined();
   }
   return result;
 }

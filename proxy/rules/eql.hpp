@@ -174,4 +174,8 @@ std::variant<Query, Problem> compile_expression(std::string_view text, Origin co
 // False for a query that was never compiled. Allocates nothing, except to read an IPv6 address.
 bool matches(Query const &query, Event const &event, View view);
 
+// How often a term was false after 4096 choices of its fields' values while there were more. Of the process:
+// for whoever counts what limits refuse.
+std::uint64_t terms_not_all_tried();
+
 }  // namespace imdsgate::eql

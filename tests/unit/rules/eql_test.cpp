@@ -171,6 +171,24 @@ TEST(Eql, QueriesThatAreNone) {
   }
 }
 
+TEST(Eql, ATermWithMoreChoicesThanAreTriedIsCounted) {
+  Event event;
+  for (char const *const field : {"a", "b"}) {
+    Values values;
+    for (int i = 0; i < 64; ++i) values.claimed.push_back(std::to_string(i));
+    event.set(field, std::move(values));
+  }
+  Query const query = compiled("concat(a, b) == \"x\"");
+  auto const before = terms_not_all_tried();
+  EXPECT_FALSE(matches(query, event, View::by_polarity));
+  EXPECT_EQ(terms_not_all_tried(), before);  // 4096 are
+  Values more;
+  for (int i = 0; i < 65; ++i) more.claimed.push_back(std::to_string(i));
+  event.set("a", std::move(more));
+  EXPECT_FALSE(matches(query, event, View::by_polarity));
+  EXPECT_EQ(terms_not_all_tried(), before + 1);
+}
+
 TEST(Eql, NamesTheFieldsOfAQuery) {
   Query const query = compiled("b.c == 1 and (?a : \"x\" or not b.c == 2) and ?d == null and d != null");
   EXPECT_EQ(query.fields, (std::vector<std::string>{"a", "b.c", "d"}));
