@@ -3,6 +3,7 @@
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -53,6 +54,7 @@ class ExecContext {
   ExecEvents *const events_;
   std::string const host_id_;
   LiveRules rules_;
+  std::optional<MonotonicTime> not_told_until_;  // the rules that began anew, of the execs before
   std::unordered_map<Lineage const *, Enriched> enriched_;  // bounded; of an older exec: made anew
 };
 
