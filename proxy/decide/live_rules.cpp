@@ -35,6 +35,7 @@ void LiveRules::use(std::vector<std::shared_ptr<Rule const>> const &rules, std::
   std::ranges::copy_if(rules, std::back_inserter(rules_),
                        [](auto const &rule) { return rule->sequence() != nullptr; });
   waiting_.clear();
+  before_ = counters();
   engine_.reset();
   latest_ = 0;
   reach_ = {};
@@ -49,6 +50,11 @@ void LiveRules::use(std::vector<std::shared_ptr<Rule const>> const &rules, std::
     });
   });
   for (Exec const &each : recent) exec(each);
+}
+
+eql::Engine::Counters LiveRules::counters() const {
+  auto const now = engine_ ? engine_->counters() : eql::Engine::Counters{};
+  return {now.pending, before_.refused + now.refused, before_.uncombined + now.uncombined};
 }
 
 void LiveRules::exec(Exec exec) {

@@ -39,6 +39,16 @@ void ExecContext::use(std::vector<std::shared_ptr<Rule const>> const &rules) {
   }
 }
 
+ExecContext::Limits ExecContext::limits() const {
+  auto const sequences = rules_.counters();
+  Limits limits{sequences.pending, sequences.refused, sequences.uncombined, eql::terms_not_all_tried(), 0, 0};
+  if (events_ == nullptr) return limits;
+  auto const &history = events_->history().counters();
+  limits.execs = history.dropped_recent;
+  limits.processes = history.refused_processes + history.buried_early;
+  return limits;
+}
+
 void ExecContext::on_exec(ExecRecord const &record) {
   if (record.process) rules_.exec(exec_of(record));
 }

@@ -25,6 +25,18 @@ class ExecContext {
   void use(std::vector<std::shared_ptr<Rule const>> const &rules);
 
   LiveRules &rules() { return rules_; }
+
+  // What the rules' limits have come to. Totals, but for the first.
+  struct Limits {
+    std::uint64_t pending_sequences = 0;  // now
+    std::uint64_t sequences = 0;          // beginnings not kept
+    std::uint64_t join_keys = 0;          // events joined under some of their keys only
+    std::uint64_t values = 0;             // terms decided without trying every combination of values
+    std::uint64_t execs = 0;              // forgotten before their time
+    std::uint64_t processes = 0;          // likewise, or not kept at all
+  };
+  Limits limits() const;
+
   std::string const &host_id() const { return host_id_; }
 
   // After true, every exec that happened before the call and was told at all is known; false: the deadline passed, or
