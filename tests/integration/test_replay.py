@@ -103,6 +103,16 @@ def test_what_is_no_event_is_named_and_skipped(tmp_path):
         assert "6 lines" in run.stderr.decode().splitlines()[-1]
 
 
+def test_a_file_may_begin_with_a_byte_order_mark(tmp_path):
+    mark = b"\xef\xbb\xbf"
+    for lines in (events(exec_event(1), connection(2)), events(connection(2), exec_event(1))):  # read once, and twice
+        run = replay("--rule", rule(tmp_path, SEQUENCE), "-", input=mark + lines)
+        assert run.returncode == 0 and len(matched(run)) == 1, run.stderr
+    run = replay("--rule", rule(tmp_path, "any where true"), "-", input=mark + events(exec_event(1)) + mark + events(exec_event(2)))
+    assert run.returncode == 1 and matched(run) == [("r", [0])]
+    assert alerts(run)[0]["process"] == {"name": "curl"}
+
+
 def test_a_pipe_by_its_name_and_a_file_in_another_directory_for_temporary_ones(tmp_path):
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)

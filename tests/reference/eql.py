@@ -8,6 +8,7 @@ are what the event says, so the three views of a live event (claimed, proven, un
 
 from __future__ import annotations
 
+import codecs
 import datetime
 import decimal
 import itertools
@@ -138,6 +139,8 @@ def read(lines: list[bytes]) -> tuple[list[Record], list[int]]:
     """The events in time order, and the numbers of the lines that are none."""
     records, malformed = [], []
     for number, line in enumerate(lines):
+        if line.startswith(codecs.BOM_UTF8):  # a file may begin with it
+            line = line.removeprefix(codecs.BOM_UTF8) if number == 0 else b""
         try:
             records.append(Record(number, line))
         except (ValueError, ArithmeticError):

@@ -6,6 +6,7 @@ stream(seed, events) gives lines as bytes; some are no events, `malformed` of th
 
 from __future__ import annotations
 
+import codecs
 import datetime
 import json
 import random
@@ -129,7 +130,8 @@ class Stream:
         r = self.random
         if r.randrange(1000) < self.malformed:
             return r.choice([b"{", b"[]", b"17", b"", b"{}", b'{"@timestamp":"yesterday"}', b'{"@timestamp":1,}', b'{"@timestamp":1} x',
-                             b'{"@timestamp":null,"event.category":"process"}', b'{"@timestamp":"2026-02-30T00:00:00Z"}', b'\xff{"@timestamp":1}'])
+                             b'{"@timestamp":null,"event.category":"process"}', b'{"@timestamp":"2026-02-30T00:00:00Z"}', b'\xff{"@timestamp":1}',
+                             b'\xef\xbb\xbf{"@timestamp":1}'])
         event = self.nested({"@timestamp": self.timestamp(), **self.event()})
         if r.random() < 0.3:
             keys = list(event)
@@ -141,4 +143,5 @@ class Stream:
 
 def stream(seed: int, events: int, malformed: int = 0) -> list[bytes]:
     source = Stream(seed, malformed)
-    return [source.line() for _ in range(events)]
+    lines = [source.line() for _ in range(events)]
+    return [codecs.BOM_UTF8 + lines[0], *lines[1:]] if seed % 2 else lines
