@@ -71,12 +71,12 @@ class LiveRules {
 
  private:
   using Matches = std::vector<SequenceMatchPtr>;
-  // A holder's two events for one endpoint: an agent that comes again is written down once.
+  // A holder's two events for one endpoint and transport: an agent that comes again is written down once.
   struct PresentedEvents {
     LineagePtr who;  // keeps the address that is the key
     eql::Event exec, connection;
   };
-  PresentedEvents const &presented(LineagePtr const &who, std::string_view endpoint);
+  PresentedEvents const &presented(LineagePtr const &who, std::string_view endpoint, bool tcp);
   void pump(Clock::time_point until);
   void release();
   eql::Stamp stamp(Clock::time_point at, SequenceEvent event);
