@@ -32,7 +32,9 @@ void ExecHistory::add(ExecRecordPtr record) {
   recent_.push_back(std::move(record));
   if (recent_.size() <= options_.recent) return;
   ++counters_.dropped_recent;
-  lost(recent_.front()->time, recent_.front()->time);
+  auto const time = recent_.front()->time;
+  add(forgotten_, time, time);
+  dropped_until_ = std::max(time, dropped_until_.value_or(time));
   recent_.pop_front();
 }
 
@@ -41,12 +43,15 @@ void ExecHistory::remember(ExecRecordPtr const &record) {
   Key const key{record->tgid, *record->start_ticks};
   if (!processes_.contains(key) && processes_.size() >= options_.processes) {
     if (!tombstones_.empty()) {
-      bury(tombstones_.front());
+      if (auto const last = bury(tombstones_.front())) {
+        ++counters_.buried_early;
+        add(forgotten_, *last, *last);
+      }
       tombstones_.pop_front();
     }
     if (processes_.size() >= options_.processes) {
       ++counters_.refused_processes;
-      return lost(record->time, record->time);
+      return add(forgotten_, record->time, record->time);
     }
   }
   processes_[key] = {record, false};
@@ -71,22 +76,29 @@ void ExecHistory::ended(ExitRecord const &exit) {
 }
 
 // One that exec'd after it was said to have ended is alive.
-void ExecHistory::bury(Tombstone const &tombstone) {
+std::optional<MonotonicTime> ExecHistory::bury(Tombstone const &tombstone) {
   auto const known = processes_.find(tombstone.key);
-  if (known != processes_.end() && known->second.ended) processes_.erase(known);
+  if (known == processes_.end() || !known->second.ended) return std::nullopt;
+  auto const last = known->second.last->time;
+  processes_.erase(known);
+  return last;
 }
 
 void ExecHistory::lost(MonotonicTime from, MonotonicTime to) {
-  if (!lost_.empty() && meets(lost_.back(), from, to)) {
-    lost_.back() = {std::min(from, lost_.back().from), std::max(to, lost_.back().to)};
+  add(lost_, from, to);
+}
+
+void ExecHistory::add(Spans &spans, MonotonicTime from, MonotonicTime to) {
+  if (!spans.empty() && meets(spans.back(), from, to)) {
+    spans.back() = {std::min(from, spans.back().from), std::max(to, spans.back().to)};
     return;
   }
-  lost_.push_back({from, to});
-  if (lost_.size() <= kMaxSpans) return;
+  spans.push_back({from, to});
+  if (spans.size() <= kMaxSpans) return;
   // Fewer and longer: more is unknown than need be, and nothing is taken for known.
-  auto const first = lost_.front();
-  lost_.pop_front();
-  auto &second = lost_.front();
+  auto const first = spans.front();
+  spans.pop_front();
+  auto &second = spans.front();
   second = {std::min(first.from, second.from), std::max(first.to, second.to)};
 }
 
@@ -98,7 +110,9 @@ void ExecHistory::expire(MonotonicTime now) {
     tombstones_.pop_front();
   }
   // Not in the order of their ends.
-  std::erase_if(lost_, [&](Span const &span) { return span.to < before; });
+  for (Spans *spans : {&lost_, &forgotten_}) {
+    std::erase_if(*spans, [&](Span const &span) { return span.to < before; });
+  }
   while (!unknown_.empty() && unknown_.front().span.to < before) unknown_.pop_front();
 }
 
@@ -117,7 +131,12 @@ ExecRecordPtr ExecHistory::find(pid_t tgid, std::uint64_t start_ticks, Monotonic
 }
 
 bool ExecHistory::unknown_since(MonotonicTime from, MonotonicTime to) const {
-  return std::any_of(lost_.begin(), lost_.end(), [&](Span const &span) { return meets(span, from, to); });
+  return lost_since(from, to) ||
+         std::ranges::any_of(forgotten_, [&](Span const &span) { return meets(span, from, to); });
+}
+
+bool ExecHistory::lost_since(MonotonicTime from, MonotonicTime to) const {
+  return std::ranges::any_of(lost_, [&](Span const &span) { return meets(span, from, to); });
 }
 
 bool ExecHistory::unknown_under(pid_t parent_tgid, std::uint64_t parent_start_ticks, MonotonicTime from,

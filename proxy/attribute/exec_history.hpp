@@ -27,8 +27,9 @@ struct ExecHistoryOptions {
 struct ExecHistoryCounters {
   std::uint64_t execs = 0;
   std::uint64_t unknown = 0;            // execs of which the image is not known
-  std::uint64_t refused_processes = 0;  // by the limit; their time counts as lost
-  std::uint64_t dropped_recent = 0;     // by the limit, before their time; it counts as lost
+  std::uint64_t refused_processes = 0;  // by the limit; their time counts as forgotten
+  std::uint64_t dropped_recent = 0;     // by the limit, before their time; it counts as forgotten
+  std::uint64_t buried_early = 0;       // processes that had ended, by the limit, before their time
 };
 
 class ExecHistory {
@@ -37,7 +38,7 @@ class ExecHistory {
 
   void add(ExecRecordPtr record);
   void ended(ExitRecord const &exit);
-  void lost(MonotonicTime from, MonotonicTime to);
+  void lost(MonotonicTime from, MonotonicTime to);  // nobody was told of them
   void expire(MonotonicTime now);
   // After a reload with other rules; what was forgotten stays so.
   void retain(std::chrono::milliseconds retain) { options_.retain = retain; }
@@ -52,8 +53,14 @@ class ExecHistory {
   // that starts anew.
   std::deque<ExecRecordPtr> const &recent() const { return recent_; }
 
-  // May execs between the two times (inclusive) be missing altogether?
+  // May execs between the two times (inclusive) be missing here: lost, or told and forgotten again by a
+  // limit?
   bool unknown_since(MonotonicTime from, MonotonicTime to) const;
+  // Only those that nobody was told of: whoever was told of the others at the time, as an engine is, knows
+  // them.
+  bool lost_since(MonotonicTime from, MonotonicTime to) const;
+  // The last exec that recent() has no room for: an engine that starts anew is told of none up to then.
+  std::optional<MonotonicTime> dropped_until() const { return dropped_until_; }
   // Did a child of this parent exec something between the two times of which nobody knows what it was?
   bool unknown_under(pid_t parent_tgid, std::uint64_t parent_start_ticks, MonotonicTime from,
                      MonotonicTime to) const;
@@ -92,14 +99,18 @@ class ExecHistory {
 
   void remember(ExecRecordPtr const &record);
   void note_unknown(ExecRecord const &record, MonotonicTime from, MonotonicTime to);
-  void bury(Tombstone const &tombstone);
+  std::optional<MonotonicTime> bury(
+      Tombstone const &tombstone);  // when it exec'd last, if it is forgotten now
+  using Spans = std::deque<Span>;
+  static void add(Spans &spans, MonotonicTime from, MonotonicTime to);
 
   ExecHistoryOptions options_;
   ExecHistoryCounters counters_;
   std::unordered_map<Key, Known, Hash> processes_;
   std::deque<ExecRecordPtr> recent_;
   std::deque<Tombstone> tombstones_;  // the first to end first
-  std::deque<Span> lost_;
+  Spans lost_, forgotten_;
+  std::optional<MonotonicTime> dropped_until_;
   std::deque<Unknown> unknown_;
 };
 

@@ -25,7 +25,9 @@ class RecordedAlerts {
   void start_over();  // forgets all events and what was written
   void end();         // sums up what was held back in the intervals that are open
   Spool &lines() { return lines_; }
-  std::uint64_t refused() const { return engine_->counters().refused; }  // beginnings of sequences not kept
+  // Beginnings of sequences not kept; events joined under some of their keys only.
+  std::uint64_t refused() const { return engine_->counters().refused; }
+  std::uint64_t uncombined() const { return engine_->counters().uncombined; }
 
  private:
   void write(AlertLimiter::Summary const &summary);

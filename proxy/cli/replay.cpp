@@ -77,6 +77,12 @@ int replay(Options const &options) {
   if (alerts.refused() > 0) {
     std::cerr << "imdsgate: " << alerts.refused() << " beginnings of sequences were not kept: too many at once\n";
   }
+  if (alerts.uncombined() > 0) {
+    std::cerr << "imdsgate: " << alerts.uncombined() << " events were joined under 16 of their keys only\n";
+  }
+  if (auto const terms = eql::terms_not_all_tried(); terms > 0) {
+    std::cerr << "imdsgate: " << terms << " times not every combination of values was tried: too many\n";
+  }
   return played && written && malformed == 0 && alerts.refused() == 0 ? 0 : 1;
 }
 

@@ -25,6 +25,8 @@ constexpr std::string_view kFields[] = {"container.id",
                                         "http.request.method",
                                         "imdsgate.cgroup",
                                         "imdsgate.unit",
+                                        "network.transport",
+                                        "network.type",
                                         "orchestrator.namespace",
                                         "orchestrator.resource.name",
                                         "orchestrator.resource.type",
@@ -196,13 +198,16 @@ void set_container(eql::Event &event, Process const &process) {
 }
 
 // "169.254.169.254:80" or "[fd00:ec2::254]:80"
-void set_destination(eql::Event &event, std::string_view endpoint) {
+void set_destination(eql::Event &event, std::string_view endpoint, bool tcp) {
   auto const colon = endpoint.rfind(':');
   if (colon == std::string_view::npos) return;
   auto host = endpoint.substr(0, colon);
   if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
   event.set("destination.ip", std::string(host));
   event.set("destination.port", std::string(endpoint.substr(colon + 1)));
+  if (!tcp) return;
+  event.set("network.transport", "tcp");
+  event.set("network.type", host.find(':') == std::string_view::npos ? "ipv4" : "ipv6");
 }
 
 void set_request(eql::Event &event, MetadataRequest const &request) {
@@ -244,11 +249,11 @@ eql::Event event_of(Lineage const &lineage, Circumstances const &circumstances, 
     case Presented::exec: set_kind(event, "process", "start", "exec"); break;
     case Presented::connection:
       set_kind(event, "network", "start", "connection_attempted");
-      set_destination(event, circumstances.endpoint);
+      set_destination(event, circumstances.endpoint, circumstances.tcp);
       break;
     case Presented::request:
       set_kind(event, "web", "access", "metadata_request");
-      set_destination(event, circumstances.endpoint);
+      set_destination(event, circumstances.endpoint, circumstances.tcp);
       if (circumstances.request != nullptr) set_request(event, *circumstances.request);
       break;
   }

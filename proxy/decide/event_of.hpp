@@ -8,7 +8,8 @@
 //   they
 //                       exclude nothing and grant nothing
 //   process.working_directory  both, as published rules need it, though a process chooses it
-//   user.*, group.*, process.pid, process.entity_id, the cgroup, the request and its destination: both
+//   user.*, group.*, process.pid, process.entity_id, the cgroup, the request, network.* and its destination:
+//   both
 //   container.id, imdsgate.unit  claimed; proven where the cgroup's ancestry is root's
 //   container.image.name, container.name, orchestrator.*  both, of a proven container.id
 // A traced process proves no name, executable or directory. What could not be read is unreadable, never
@@ -45,6 +46,7 @@ struct Circumstances {
   std::string_view endpoint;                 // "169.254.169.254:80", what the client dialled
   std::string_view host_id;                  // empty: not known, and then no `host.id`
   MetadataRequest const *request = nullptr;  // for Presented::request
+  bool tcp = true;                           // false: it came to the UNIX listener
 };
 
 eql::Event event_of(Lineage const &lineage, Circumstances const &circumstances, Presented as, SeenFrom root = SeenFrom::here);

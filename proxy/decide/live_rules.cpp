@@ -20,6 +20,10 @@ std::int64_t milliseconds(Clock::time_point at) {
   return std::chrono::floor<std::chrono::milliseconds>(at.time_since_epoch()).count();
 }
 
+bool over_tcp(Attribution const &who) {
+  return who.method != Attribution::Method::peercred;
+}
+
 // A parent that cannot be read is nobody's join key; here the two events are of one process, and so have one
 // parent.
 eql::Event presented_event(Lineage const &who, Circumstances const &circumstances, Presented as) {
@@ -35,6 +39,7 @@ void LiveRules::use(std::vector<std::shared_ptr<Rule const>> const &rules, std::
   std::ranges::copy_if(rules, std::back_inserter(rules_),
                        [](auto const &rule) { return rule->sequence() != nullptr; });
   waiting_.clear();
+  before_ = counters();
   engine_.reset();
   latest_ = 0;
   reach_ = {};
@@ -45,10 +50,15 @@ void LiveRules::use(std::vector<std::shared_ptr<Rule const>> const &rules, std::
   reach_ = std::min(reach_, std::chrono::milliseconds(kLongestReach));
   take_requests_ = std::ranges::any_of(rules_, [](auto const &rule) {
     return std::ranges::any_of(rule->sequence()->stages, [](auto const &stage) {
-      return stage.query.category == "any" || stage.query.category == "web";
+      return !stage.query.category || stage.query.category == "web";
     });
   });
   for (Exec const &each : recent) exec(each);
+}
+
+eql::Engine::Counters LiveRules::counters() const {
+  auto const now = engine_ ? engine_->counters() : eql::Engine::Counters{};
+  return {now.pending, before_.refused + now.refused, before_.uncombined + now.uncombined};
 }
 
 void LiveRules::exec(Exec exec) {
@@ -69,7 +79,7 @@ void LiveRules::pump(Clock::time_point until) {
   while (!waiting_.empty() && waiting_.front().when.at <= until) {
     Exec const each = std::move(waiting_.front());
     waiting_.pop_front();
-    auto const event = event_of(*each.who, {{}, host_id_, nullptr}, Presented::exec);
+    auto const event = event_of(*each.who, {{}, host_id_, nullptr, false}, Presented::exec);
     auto const at = stamp(each.when.at, {each.when.wall, "process", "exec", each.who});
     engine_->feed(eql::Row(engine_->fields(), event), at, ignored);
   }
@@ -113,12 +123,14 @@ void LiveRules::take(std::vector<eql::Engine::Match> const &found, std::size_t h
   std::stable_partition(matches.begin(), matches.end(), [](auto const &match) { return match->self; });
 }
 
-LiveRules::PresentedEvents const &LiveRules::presented(LineagePtr const &who, std::string_view endpoint) {
+LiveRules::PresentedEvents const &LiveRules::presented(LineagePtr const &who, std::string_view endpoint,
+                                                       bool tcp) {
   std::pair<Lineage const *, std::string> key(who.get(), endpoint);
+  if (!tcp) key.second += " unix";
   auto const known = presented_.find(key);
   if (known != presented_.end()) return known->second;
   if (presented_.size() >= kMostPresented) presented_.clear();  // those that still come are soon there again
-  Circumstances const circumstances{endpoint, host_id_, nullptr};
+  Circumstances const circumstances{endpoint, host_id_, nullptr, tcp};
   PresentedEvents made{who, presented_event(*who, circumstances, Presented::exec),
                        presented_event(*who, circumstances, Presented::connection)};
   return presented_.emplace(std::move(key), std::move(made)).first->second;
@@ -131,7 +143,7 @@ std::vector<SequenceMatchPtr> LiveRules::connected(Moment when, Attribution cons
   pump(when.at);
   for (std::size_t i = 0; i < who.holders.size(); ++i) {
     auto const &holder = who.holders[i];
-    auto const &[_, exec, connection] = presented(holder, endpoint);
+    auto const &[_, exec, connection] = presented(holder, endpoint, over_tcp(who));
     auto const presented = stamp(when.at, {when.wall, "process", "exec", holder});
     auto const last = stamp(when.at, {when.wall, "network", "connection_attempted", holder});
     std::vector<eql::Engine::Match> found;
@@ -149,7 +161,7 @@ std::vector<SequenceMatchPtr> LiveRules::requested(Moment when, Attribution cons
   if (!engine_) return matches;
   for (std::size_t i = 0; i < who.holders.size(); ++i) {
     auto const &holder = who.holders[i];
-    auto const event = event_of(*holder, {endpoint, host_id_, &request}, Presented::request);
+    auto const event = event_of(*holder, {endpoint, host_id_, &request, over_tcp(who)}, Presented::request);
     auto const last = stamp(when.at, {when.wall, "web", "metadata_request", holder});
     std::vector<eql::Engine::Match> found;
     engine_->feed(eql::Row(engine_->fields(), event), last, found);

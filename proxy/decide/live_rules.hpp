@@ -66,16 +66,17 @@ class LiveRules {
   std::vector<SequenceMatchPtr> requested(Moment when, Attribution const &who, std::string_view endpoint,
                                           MetadataRequest const &request);
 
-  eql::Engine::Counters counters() const { return engine_ ? engine_->counters() : eql::Engine::Counters{}; }
+  // What is pending now; what the limits refused, also of rules that were there before.
+  eql::Engine::Counters counters() const;
 
  private:
   using Matches = std::vector<SequenceMatchPtr>;
-  // A holder's two events for one endpoint: an agent that comes again is written down once.
+  // A holder's two events for one endpoint and transport: an agent that comes again is written down once.
   struct PresentedEvents {
     LineagePtr who;  // keeps the address that is the key
     eql::Event exec, connection;
   };
-  PresentedEvents const &presented(LineagePtr const &who, std::string_view endpoint);
+  PresentedEvents const &presented(LineagePtr const &who, std::string_view endpoint, bool tcp);
   void pump(Clock::time_point until);
   void release();
   eql::Stamp stamp(Clock::time_point at, SequenceEvent event);
@@ -86,6 +87,7 @@ class LiveRules {
   std::string const host_id_;
   std::vector<std::shared_ptr<Rule const>> rules_;  // the sequences, in the engine's order
   std::unique_ptr<eql::Engine> engine_;             // nullptr: there is none
+  eql::Engine::Counters before_;                    // of the engines before it
   std::chrono::milliseconds reach_{};
   bool take_requests_ = false;
   std::multiset<Clock::time_point> arrivals_;

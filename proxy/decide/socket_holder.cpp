@@ -3,9 +3,19 @@
 #include <algorithm>
 
 namespace imdsgate {
+namespace {
+
+Circumstances circumstances_of(AccessRequest const &access) {
+  bool const unix_listener =
+      access.attribution != nullptr && access.attribution->method == Attribution::Method::peercred;
+  return {access.endpoint, access.host_id, &access.request, !unix_listener};
+}
+
+}  // namespace
+
 eql::Event const &SocketHolder::as(Presented what) {
   auto &event = events_[static_cast<std::size_t>(what)];
-  if (!event) event = event_of(*lineage_, {access_->endpoint, access_->host_id, &access_->request}, what);
+  if (!event) event = event_of(*lineage_, circumstances_of(*access_), what);
   return *event;
 }
 
@@ -18,8 +28,7 @@ eql::Event const &SocketHolder::in_its_namespace() {
   if (!differs) return as(Presented::request);
   auto &event = in_its_namespace_;
   if (!event) {
-    event = event_of(*lineage_, {access_->endpoint, access_->host_id, &access_->request}, Presented::request,
-                     SeenFrom::its_namespace);
+    event = event_of(*lineage_, circumstances_of(*access_), Presented::request, SeenFrom::its_namespace);
   }
   return *event;
 }
@@ -28,7 +37,7 @@ bool SocketHolder::matches(Rule const &rule) {
   auto const *query = std::get_if<eql::Query>(&rule.query);
   if (!query) return false;
   auto const match = [&](Presented what, std::string_view its) {
-    return (query->category == "any" || query->category == its) &&
+    return (!query->category || query->category == its) &&
            eql::matches(*query, as(what), eql::View::by_polarity);
   };
   return (rule.live_exec && match(Presented::exec, "process")) || match(Presented::connection, "network") ||

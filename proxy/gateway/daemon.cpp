@@ -174,7 +174,7 @@ Result<void> Daemon::open_control_and_metrics() {
   if (!control) return control.error();
   control_ = std::move(control.value());
   commands_.status = [this] {
-    return status_of({*gateway_, *interception_, who_asks_->tier(), *reporter_, settings_, configuration_.host_rules(), who_asks_->exec_feed().source(), started_});
+    return status_of({*gateway_, *interception_, who_asks_->tier(), *reporter_, settings_, configuration_.host_rules(), who_asks_->exec_feed().source(), who_asks_->execs(), started_});
   };
   commands_.unknown_paths = [this] { return unknown_paths_of(*reporter_); };
   commands_.mode = [this] { return gateway_->mode(); };
@@ -280,6 +280,9 @@ void Daemon::refresh_metrics() {
   auto const &tokens = gateway_->history().tokens();
   metrics_.set_tokens(tokens.size(), tokens.forgotten());
   metrics_.set_mode(gateway_->mode());
+  auto const limits = who_asks_->execs().limits();
+  metrics_.set_rule_limits({limits.sequences, limits.join_keys, limits.values, limits.execs, limits.processes});
+  metrics_.set_pending_sequences(limits.pending_sequences);
   if (auto const *containers = who_asks_->containers()) {
     auto const &counts = containers->counters();
     metrics_.set_container_lookups({counts.answered, counts.unknown, counts.failed, counts.refused});

@@ -31,11 +31,22 @@ void ExecContext::use(std::vector<std::shared_ptr<Rule const>> const &rules) {
     for (auto const &record : events_->history().recent()) {
       if (record->process) recent.push_back(exec_of(*record));
     }
+    not_told_until_ = events_->history().dropped_until();
   }
   rules_.use(rules, recent);
   if (events_ != nullptr) {
     events_->history().retain(std::max<std::chrono::milliseconds>(kShortestMemory, 2 * rules_.reach()));
   }
+}
+
+ExecContext::Limits ExecContext::limits() const {
+  auto const sequences = rules_.counters();
+  Limits limits{sequences.pending, sequences.refused, sequences.uncombined, eql::terms_not_all_tried(), 0, 0};
+  if (events_ == nullptr) return limits;
+  auto const &history = events_->history().counters();
+  limits.execs = history.dropped_recent;
+  limits.processes = history.refused_processes + history.buried_early;
+  return limits;
 }
 
 void ExecContext::on_exec(ExecRecord const &record) {
@@ -74,7 +85,7 @@ MissingExecs ExecContext::missing(Attribution const &who, MonotonicTime time) co
   if (events_ == nullptr || !rules_.any()) return MissingExecs::none;
   auto const from = time - rules_.reach();
   auto const &history = events_->history();
-  if (history.unknown_since(from, time)) return MissingExecs::lost;
+  if (history.lost_since(from, time) || (not_told_until_ && from <= *not_told_until_)) return MissingExecs::lost;
   if (!events_->since() || from < *events_->since()) return MissingExecs::unread;
   bool const unread = std::ranges::any_of(who.holders, [&](LineagePtr const &holder) {
     return holder->parent &&

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -24,6 +25,18 @@ class ExecContext {
   void use(std::vector<std::shared_ptr<Rule const>> const &rules);
 
   LiveRules &rules() { return rules_; }
+
+  // What the rules' limits have come to. Totals, but for the first.
+  struct Limits {
+    std::uint64_t pending_sequences = 0;  // now
+    std::uint64_t sequences = 0;          // beginnings not kept
+    std::uint64_t join_keys = 0;          // events joined under some of their keys only
+    std::uint64_t values = 0;             // terms decided without trying every combination of values
+    std::uint64_t execs = 0;              // forgotten before their time
+    std::uint64_t processes = 0;          // likewise, or not kept at all
+  };
+  Limits limits() const;
+
   std::string const &host_id() const { return host_id_; }
 
   // After true, every exec that happened before the call and was told at all is known; false: the deadline passed, or
@@ -53,6 +66,7 @@ class ExecContext {
   ExecEvents *const events_;
   std::string const host_id_;
   LiveRules rules_;
+  std::optional<MonotonicTime> not_told_until_;  // the rules that began anew, of the execs before
   std::unordered_map<Lineage const *, Enriched> enriched_;  // bounded; of an older exec: made anew
 };
 

@@ -13,7 +13,7 @@ namespace imdsgate {
 namespace json = boost::json;
 
 json::object status_of(StatusSources const &sources) {
-  auto const &[gateway, interception, tier, reporter, settings, host_rules, exec_events, started] = sources;
+  auto const &[gateway, interception, tier, reporter, settings, host_rules, exec_events, execs, started] = sources;
   json::object reply;
   reply["version"] = IMDSGATE_VERSION;
   reply["mode"] = to_string(gateway.mode());
@@ -47,6 +47,11 @@ json::object status_of(StatusSources const &sources) {
   reply["upstream_connections"] = gateway.pool().open();
   reply["uptime_seconds"] =
       std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now() - started).count();
+  auto const limits = execs.limits();
+  reply["pending_sequences"] = limits.pending_sequences;
+  reply["rule_limits"] = json::object{{"sequences", limits.sequences}, {"join_keys", limits.join_keys},
+                                      {"values", limits.values},       {"execs", limits.execs},
+                                      {"processes", limits.processes}};
   json::object dropped;
   for (auto const &sink : reporter.sinks()) dropped[sink->name()] = sink->dropped();
   reply["events_dropped"] = std::move(dropped);

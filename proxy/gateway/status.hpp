@@ -6,6 +6,7 @@
 #include <string>
 
 #include "gateway/attribution_tier.hpp"
+#include "gateway/exec_context.hpp"
 #include "gateway/gateway.hpp"
 #include "gateway/host_rules.hpp"
 #include "gateway/interception.hpp"
@@ -23,6 +24,7 @@ struct StatusSources {
   Settings const &settings;
   HostRules const &host_rules;
   std::string const &exec_events;  // where they come from, or why there are none
+  ExecContext const &execs;
   std::chrono::system_clock::time_point started;
 };
 

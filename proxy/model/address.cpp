@@ -10,12 +10,14 @@ constexpr std::array<std::uint8_t, 12> kMappedPrefix{0, 0, 0, 0, 0, 0, 0, 0, 0, 
 }
 
 Result<Address> Address::parse(std::string_view text) {
-  std::string const terminated(text);
+  char terminated[INET6_ADDRSTRLEN] = {};
+  bool const fits = text.size() < sizeof terminated && text.find('\0') == text.npos;
+  if (fits) std::copy(text.begin(), text.end(), terminated);
   std::array<std::uint8_t, 4> four{};
-  if (inet_pton(AF_INET, terminated.c_str(), four.data()) == 1) return from_v4(four);
+  if (fits && inet_pton(AF_INET, terminated, four.data()) == 1) return from_v4(four);
   std::array<std::uint8_t, 16> sixteen{};
-  if (inet_pton(AF_INET6, terminated.c_str(), sixteen.data()) == 1) return from_v6(sixteen);
-  return Error{Errc::malformed, "not an IP address: " + terminated};
+  if (fits && inet_pton(AF_INET6, terminated, sixteen.data()) == 1) return from_v6(sixteen);
+  return Error{Errc::malformed, "not an IP address: " + std::string(text)};
 }
 
 Address Address::from_v4(std::array<std::uint8_t, 4> bytes) {

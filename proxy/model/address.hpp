@@ -17,7 +17,7 @@ namespace imdsgate {
 class Address {
  public:
   Address() = default;                                  // ::
-  static Result<Address> parse(std::string_view text);  // inet_pton's forms; no scope, no brackets
+  static Result<Address> parse(std::string_view text);  // inet_pton's forms; no scope, no brackets, no NUL
   static Address from_v4(std::array<std::uint8_t, 4> bytes);
   static Address from_v6(std::array<std::uint8_t, 16> bytes);
 

@@ -6,6 +6,14 @@
 
 namespace imdsgate {
 
+Result<std::optional<LineReader::Line>> Playback::next_line() {
+  constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
+  auto line = lines_.next();
+  if (!line || !*line || (*line)->offset != 0) return line;
+  if ((*line)->text.starts_with(kByteOrderMark)) (*line)->text.remove_prefix(kByteOrderMark.size());
+  return line;
+}
+
 Result<std::int64_t> Playback::read(LineReader::Line const &line) {
   if (line.cut) {
     return Error{Errc::malformed, "longer than " + std::to_string(LineReader::kLongest >> 20) + " MiB"};
@@ -22,7 +30,7 @@ void Playback::report(std::uint64_t line, Error const &error, PlaybackListener c
 Result<bool> Playback::stream(PlaybackListener const &listener) {
   std::int64_t latest = std::numeric_limits<std::int64_t>::min();
   for (std::uint64_t number = 0;; ++number) {
-    auto const line = lines_.next();
+    auto const line = next_line();
     if (!line) return line.error();
     if (!*line) return true;
     auto const time = read(**line);
@@ -40,7 +48,7 @@ Result<std::vector<Playback::Entry>> Playback::index(PlaybackListener const &lis
   std::vector<Entry> entries;
   lines_.seek(0);
   for (std::uint64_t number = 0;; ++number) {
-    auto const line = lines_.next();
+    auto const line = next_line();
     if (!line) return line.error();
     if (!*line) return entries;
     auto const time = read(**line);
@@ -55,7 +63,7 @@ Result<std::vector<Playback::Entry>> Playback::index(PlaybackListener const &lis
 Result<void> Playback::play(std::vector<Entry> const &entries, PlaybackListener const &listener) {
   for (auto const &entry : entries) {
     lines_.seek(entry.offset);
-    auto const line = lines_.next();
+    auto const line = next_line();
     if (!line) return line.error();
     auto const time = *line ? read(**line) : Error{Errc::malformed, ""};
     if (!time || *time != entry.milliseconds) {

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -48,6 +49,7 @@ class Playback {
   Result<bool> stream(PlaybackListener const &listener);  // false: not in order
   Result<std::vector<Entry>> index(PlaybackListener const &listener);
   Result<void> play(std::vector<Entry> const &entries, PlaybackListener const &listener);
+  Result<std::optional<LineReader::Line>> next_line();  // without the mark that a file may begin with
   Result<std::int64_t> read(LineReader::Line const &line);
   void report(std::uint64_t line, Error const &error, PlaybackListener const &listener);
 

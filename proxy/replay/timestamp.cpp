@@ -1,17 +1,16 @@
 #include "replay/timestamp.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <chrono>
-#include <cmath>
 
 namespace imdsgate {
 namespace {
 
 using namespace std::chrono;
 
-constexpr std::int64_t kFirst = -62'167'219'200'000;  // 0000-01-01T00:00:00.000Z
-constexpr std::int64_t kLast = 253'402'300'799'999;   // 9999-12-31T23:59:59.999Z
+constexpr std::int64_t kFirst = -62'167'219'200'000;   // 0000-01-01T00:00:00.000Z
+constexpr std::int64_t kLast = 253'402'300'799'999;    // 9999-12-31T23:59:59.999Z
+constexpr std::int64_t kBeyond = 999'999'999'999'999;  // of either sign
 
 // Takes the text from its front.
 struct Scanner {
@@ -110,17 +109,73 @@ std::optional<std::int64_t> iso_8601(std::string_view text) {
   return (time + *within + *shift).count();
 }
 
+// Takes digits from the front.
+std::string_view take_digits(std::string_view &text) {
+  auto const count = std::min(text.find_first_not_of("0123456789"), text.size());
+  auto const digits = text.substr(0, count);
+  text.remove_prefix(count);
+  return digits;
+}
+
+// What the exponent says; one that is beyond all reason as so many places. nullopt: it is none.
+std::optional<std::int64_t> exponent(std::string_view text) {
+  constexpr std::int64_t kPlaces = 1'000'000'000;
+  bool const negative = text.starts_with('-');
+  if (negative || text.starts_with('+')) text.remove_prefix(1);
+  auto const digits = take_digits(text);
+  if (digits.empty() || !text.empty()) return std::nullopt;
+  std::int64_t places = 0;
+  for (char const c : digits) places = std::min(kPlaces, places * 10 + (c - '0'));
+  return negative ? -places : places;
+}
+
+struct Decimal {
+  bool negative = false;
+  std::string_view whole, fraction;
+  std::int64_t shift = 0;  // the exponent
+};
+
+std::optional<Decimal> decimal(std::string_view text) {
+  Decimal number;
+  number.negative = text.starts_with('-');
+  if (number.negative) text.remove_prefix(1);
+  number.whole = take_digits(text);
+  if (text.starts_with('.')) {
+    text.remove_prefix(1);
+    number.fraction = take_digits(text);
+  }
+  if (number.whole.empty() && number.fraction.empty()) return std::nullopt;
+  if (text.empty()) return number;
+  auto const places =
+      text.starts_with('e') || text.starts_with('E') ? exponent(text.substr(1)) : std::nullopt;
+  if (!places) return std::nullopt;
+  number.shift = *places;
+  return number;
+}
+
+// By the digits, since a double has too few of them.
+std::optional<std::int64_t> floored(Decimal const &number) {
+  auto const &[negative, whole, fraction, shift] = number;
+  auto const digits = static_cast<std::int64_t>(whole.size() + fraction.size());
+  std::int64_t const before_point = static_cast<std::int64_t>(whole.size()) + shift;
+  std::int64_t result = 0;
+  bool rest = false;
+  for (std::int64_t i = 0; i < digits || (i < before_point && result != 0); ++i) {
+    auto const at = static_cast<std::size_t>(i);
+    char const digit = i >= digits ? '0' : at < whole.size() ? whole[at] : fraction[at - whole.size()];
+    if (i >= before_point) {
+      rest = rest || digit != '0';
+      continue;
+    }
+    result = result * 10 + (digit - '0');
+    if (result > kBeyond) return std::nullopt;
+  }
+  return negative ? -result - (rest ? 1 : 0) : result;
+}
+
 std::optional<std::int64_t> epoch(std::string_view text) {
-  char const *const end = text.data() + text.size();
-  std::int64_t whole = 0;
-  if (auto const read = std::from_chars(text.data(), end, whole); read.ec == std::errc() && read.ptr == end)
-    return whole;
-  double real = 0;
-  auto const read = std::from_chars(text.data(), end, real);
-  if (read.ec != std::errc() || read.ptr != end) return std::nullopt;
-  real = std::floor(real);
-  if (!(real >= static_cast<double>(kFirst) && real <= static_cast<double>(kLast))) return std::nullopt;
-  return static_cast<std::int64_t>(real);
+  auto const number = decimal(text);
+  return number ? floored(*number) : std::nullopt;
 }
 
 }  // namespace

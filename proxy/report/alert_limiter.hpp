@@ -29,7 +29,9 @@ struct AlertSubject {
 
 class AlertLimiter {
  public:
-  using Time = std::chrono::steady_clock::time_point;
+  // Milliseconds, so that there is room for whatever a recorded event may say: nanoseconds reach from 1677 to
+  // 2262 only.
+  using Time = std::chrono::time_point<std::chrono::steady_clock, std::chrono::milliseconds>;
 
   struct Summary {
     std::string name;

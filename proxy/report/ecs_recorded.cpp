@@ -256,7 +256,7 @@ std::string RecordedAlert::to_ecs(RuleInfo const &rule, std::span<std::uint64_t 
 }
 
 std::string to_ecs(RuleInfo const &rule, AlertLimiter::Summary const &summary) {
-  auto const end = std::chrono::floor<std::chrono::milliseconds>(summary.end.time_since_epoch()).count();
+  auto const end = summary.end.time_since_epoch().count();
   auto const processes = std::to_string(summary.processes) + (summary.more_processes ? "+" : "");
   auto const seconds = std::chrono::duration_cast<std::chrono::seconds>(summary.interval).count();
   std::string line;

@@ -182,6 +182,16 @@ void Metrics::render_container_lookups(std::string &out) const {
   }
 }
 
+void Metrics::render_rule_limits(std::string &out) const {
+  constexpr std::array<std::string_view, 5> kLimits{"sequences", "join_keys", "values", "execs", "processes"};
+  head(out, "imdsgate_rule_limits_total", "counter", "What the rules could not take into account, for want of room.");
+  for (std::size_t i = 0; i < kLimits.size(); ++i) {
+    sample(out, "imdsgate_rule_limits_total", {{"limit", kLimits[i]}}, rule_limits_[i]);
+  }
+  head(out, "imdsgate_pending_sequences", "gauge", "Beginnings of sequences that wait for what follows.");
+  sample(out, "imdsgate_pending_sequences", {}, pending_sequences_);
+}
+
 std::string Metrics::render() const {
   std::string out;
   out.reserve(16 << 10);
@@ -247,6 +257,7 @@ std::string Metrics::render() const {
   counter(out, "imdsgate_rates_untracked_total",
           "Requests of processes too many to follow how often they ask.", rates_untracked_);
   render_container_lookups(out);
+  render_rule_limits(out);
   head(out, "imdsgate_mode", "gauge", "1 for the mode that is on.");
   if (mode_) {
     sample(out, "imdsgate_mode", {{"mode", "audit"}}, *mode_ == Mode::audit ? 1 : 0);

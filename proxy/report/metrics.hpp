@@ -6,7 +6,7 @@
 // imdsgate_events_total{kind}, imdsgate_prober_replaced_total, imdsgate_reloads_total{result},
 // imdsgate_mode{mode}, imdsgate_upstream_connections_reused_total, imdsgate_tokens,
 // imdsgate_tokens_refused_total, imdsgate_rates_untracked_total, imdsgate_denied_tokens_forgotten_total,
-// imdsgate_older_connections_total{result}.
+// imdsgate_older_connections_total{result}, imdsgate_rule_limits_total{limit}, imdsgate_pending_sequences.
 #pragma once
 
 #include <array>
@@ -73,6 +73,9 @@ class Metrics {
   void set_rates_untracked(std::uint64_t total) { rates_untracked_ = total; }
   // answered, unknown, failed, refused: totals
   void set_container_lookups(std::array<std::uint64_t, 4> totals) { container_lookups_ = totals; }
+  // sequences, join_keys, values, execs, processes: totals
+  void set_rule_limits(std::array<std::uint64_t, 5> totals) { rule_limits_ = totals; }
+  void set_pending_sequences(std::uint64_t pending) { pending_sequences_ = pending; }
   void set_mode(Mode mode) { mode_ = mode; }
   void set_events_dropped(std::string_view sink, std::uint64_t total) { named(dropped_, sink) = total; }
 
@@ -94,6 +97,7 @@ class Metrics {
   static std::uint64_t &named(Named &counters, std::string_view name);
   void render_requests(std::string &out) const;
   void render_container_lookups(std::string &out) const;
+  void render_rule_limits(std::string &out) const;
 
   std::string version_;
   Requests requests_{};
@@ -108,7 +112,8 @@ class Metrics {
   std::optional<std::array<std::uint64_t, 4>> container_lookups_;  // where a runtime is asked
   Named alerts_, suppressed_, dropped_;
   std::uint64_t exec_events_lost_ = 0, firewall_drift_ = 0, prober_replaced_ = 0, upstream_reused_ = 0;
-  std::uint64_t connections_ = 0, rates_untracked_ = 0, denied_tokens_forgotten_ = 0;
+  std::uint64_t connections_ = 0, rates_untracked_ = 0, denied_tokens_forgotten_ = 0, pending_sequences_ = 0;
+  std::array<std::uint64_t, 5> rule_limits_{};
   std::optional<Mode> mode_;
   Histogram added_;
   std::array<Histogram, 3> attribution_{};  // by Attribution::Method

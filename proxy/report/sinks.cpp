@@ -67,6 +67,10 @@ void Reporter::write(LifecycleEvent const &event) {
   if (event.alert || anyone_wants_all_) serializer_.put(event);
 }
 
+AlertLimiter::Time Reporter::now() const {
+  return std::chrono::floor<AlertLimiter::Time::duration>(clock_());
+}
+
 bool Reporter::admit(RequestEvent const &event) {
   Finding const *finding = alert_finding(event.decision);
   std::string_view const name = finding != nullptr ? std::string_view(finding->name) : "verdict";
@@ -77,7 +81,7 @@ bool Reporter::admit(RequestEvent const &event) {
       return true;  // counted as an alert when its early one was written
     }
   }
-  report_suppressed(limiter_.ended(clock_()));
+  report_suppressed(limiter_.ended(now()));
 
   AlertSubject subject;
   subject.name = name;
@@ -93,7 +97,7 @@ bool Reporter::admit(RequestEvent const &event) {
     if (lineage->process.executable) subject.executable = lineage->process.executable->path;
   }
   if (event.request) subject.path_class = to_string(event.request->path_class);
-  if (!limiter_.admit(subject, clock_())) {
+  if (!limiter_.admit(subject, now())) {
     metrics_.count_suppressed(name);
     return false;
   }
@@ -129,7 +133,7 @@ void Reporter::report_suppressed(std::vector<AlertLimiter::Summary> const &summa
 }
 
 void Reporter::tick() {
-  report_suppressed(limiter_.ended(clock_()));
+  report_suppressed(limiter_.ended(now()));
   metrics_.set_events_dropped("queue", serializer_.dropped());
   for (auto const &sink : sinks_) metrics_.set_events_dropped(sink->name(), sink->dropped());
 }

@@ -46,6 +46,7 @@ class Reporter final : public EventSink {
  private:
   Reporter(std::vector<std::unique_ptr<AsyncSink>> sinks, HostInfo host, Metrics &metrics, Clock clock);
 
+  AlertLimiter::Time now() const;
   bool admit(RequestEvent const &event);
   void post(std::string_view line, bool alert);  // the serializer's thread
   void report_suppressed(std::vector<AlertLimiter::Summary> const &summaries);

@@ -70,7 +70,7 @@ struct Node {
 };
 
 struct EventQuery {
-  std::string category;
+  std::optional<std::string> category;  // nullopt: any
   NodePtr where;
 };
 

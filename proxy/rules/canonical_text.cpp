@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <charconv>
 
+#include "rules/functions.hpp"
+
 namespace imdsgate::eql {
 namespace {
 
@@ -85,7 +87,8 @@ class Writer {
   }
   void write(Call const &is) {
     text_ += is.insensitive ? 'q' : 'Q';
-    counted(is.name);
+    Function const *function = find_function(is.name);  // by whatever case it is called
+    counted(function == nullptr ? is.name : function->name);
     nodes(is.arguments, true);
   }
 

@@ -11,8 +11,8 @@
 namespace imdsgate::eql {
 namespace {
 
-std::variant<Query, Failure> finish(std::string category, Node const &where, std::string_view text,
-                                    Origin const &origin) {
+std::variant<Query, Failure> finish(std::optional<std::string> category, Node const &where,
+                                    std::string_view text, Origin const &origin) {
   Compilation state;
   state.text = text;
   ConditionCompiler compiler(state);
@@ -95,7 +95,7 @@ std::variant<Query, Problem> compile_expression(std::string_view text, Origin co
   auto parsed = parse_expression(text);
   if (auto const *failure = std::get_if<Failure>(&parsed)) return problem_at(*failure, text, origin);
   auto const &where = *std::get<NodePtr>(parsed);
-  auto query = placed<Query>(finish("any", where, text, origin), text, origin);
+  auto query = placed<Query>(finish(std::nullopt, where, text, origin), text, origin);
   if (auto *compiled = std::get_if<Query>(&query)) {
     auto outright = demands_of(where);
     compiled->demands = std::move(outright.demands);

@@ -136,9 +136,15 @@ Index ConditionCompiler::compile(Node const &node, Number const &, bool) {
 Index ConditionCompiler::compile(Node const &node, std::string const &, bool) {
   return fail(node.at, "a string is no condition; expected a comparison");
 }
-Index ConditionCompiler::compile(Node const &node, FieldName const &is, bool) {
-  return fail(node.at,
-              "a field is no condition; expected '" + is.name + " == true' or '" + is.name + " != null'");
+
+// Alone it is a boolean: `x` is `x == true`.
+Index ConditionCompiler::compile(Node const &node, FieldName const &, bool negated) {
+  std::vector<std::string> fields;
+  auto const field = compile_value(state_, node, fields);
+  if (!field) return std::nullopt;
+  OneOf test{PatternSet(Case::sensitive), {}, {}, false};
+  test.texts.add_text("true");
+  return term(fields, ValueTest(std::move(test)), negated, canonical_text(node));
 }
 Index ConditionCompiler::compile(Node const &node, Negative const &, bool) {
   return fail(node.at, "a number is no condition; expected a comparison");
@@ -170,7 +176,8 @@ std::optional<ValueTest> ConditionCompiler::affix(ValueExpression const &value) 
   auto const *literal = called->arguments[1].literal();
   auto const *text = literal == nullptr ? nullptr : std::get_if<std::string>(literal);
   if (text == nullptr || text->empty()) return std::nullopt;
-  OneOf test{PatternSet(called->folded ? Case::folded : Case::sensitive), {}, {}, false};
+  bool const address = called->arguments[0].field()->address;
+  OneOf test{PatternSet(called->folded ? Case::folded : Case::sensitive), {}, {}, address};
   if (called->function->name == "startsWith") {
     test.texts.add_prefix(*text);
   } else if (called->function->name == "endsWith") {

@@ -45,7 +45,9 @@ std::optional<ValueTest> compile_regexes(Compilation &state, PatternUse const &u
     return state.fail(is_string ? offset_in_string(state.text, node.at, failure->at) : node.at,
                       failure->text);
   }
-  return std::get<Regex>(std::move(compiled));
+  auto &regex = std::get<Regex>(compiled);
+  regex.address_field = use.address;
+  return std::move(regex);
 }
 
 }  // namespace
@@ -73,7 +75,7 @@ std::optional<ValueTest> compile_patterns(Compilation &state, PatternUse const &
 }
 
 std::optional<ValueTest> compile_networks(Compilation &state, std::span<NodePtr const> nodes) {
-  constexpr std::string_view kWanted = "cidrMatch: expected a network, such as \"10.0.0.0/8\"";
+  constexpr std::string_view kWanted = "cidrMatch: expected a network, such as \"10.0.0.0/8\", or an address";
   Networks test;
   for (NodePtr const &node : nodes) {
     auto const literal = compile_literal(state, *node, kWanted);

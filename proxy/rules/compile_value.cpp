@@ -10,13 +10,21 @@ namespace {
 
 using Literal = ValueExpression::Literal;
 
-// Arguments as they may be counted: "2 arguments", "3 or 4 arguments", "2 arguments or more".
+std::string lower(std::string_view name) {
+  std::string result(name);
+  std::ranges::transform(result, result.begin(),
+                         [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; });
+  return result;
+}
+
+// Arguments as they may be counted: "2 arguments", "3 or 4 arguments", "1 to 32 arguments", "2 arguments or
+// more".
 std::string arity(Function const &function) {
-  std::string text = std::to_string(function.least);
-  if (function.most == function.least + 1) text += " or " + std::to_string(function.most);
-  text += function.least == 1 && function.most != 2 ? " argument" : " arguments";
-  if (function.most > function.least + 1) text += " or more";
-  return text;
+  auto const &[least, most] = std::pair(function.least, function.most);
+  std::string text = std::to_string(least);
+  if (most == kNoLimit) return text + (least == 1 ? " argument or more" : " arguments or more");
+  if (most > least) text += (most == least + 1 ? " or " : " to ") + std::to_string(most);
+  return text + (most == 1 ? " argument" : " arguments");
 }
 
 bool takes(Parameter parameter, Type type) {
@@ -59,6 +67,10 @@ Literal literal_of(Value const &value) {
       value);
 }
 
+bool is_null(Node const &node) {
+  return std::holds_alternative<Null>(node.is);
+}
+
 class ValueCompiler {
  public:
   using Result = std::optional<ValueExpression>;
@@ -70,15 +82,13 @@ class ValueCompiler {
   }
 
  private:
+  static ValueExpression null(Type type) { return {type, Literal()}; }
   static ValueExpression literal(Literal value) {
     Type const type = type_of(value);
     return {type, std::move(value)};
   }
 
-  Result value(Node const &node, Null const &) {
-    return state_.fail(node.at,
-                       "null is no value to compute with; expected 'FIELD == null' or 'FIELD != null'");
-  }
+  Result value(Node const &, Null const &) { return null(Type::field); }  // stands for a value of any type
   Result value(Node const &, bool is) { return literal(is); }
   Result value(Node const &, Number const &is) { return literal(is); }
   Result value(Node const &, std::string const &is) { return literal(is); }
@@ -133,8 +143,10 @@ class ValueCompiler {
       return state_.fail(node.at, name + " takes " + arity(*function) + ", found " + std::to_string(count));
     }
     if (function->call == nullptr) return tested(*function, is);
+    // "If this argument is explicitly null, the default value is used": the base's only.
+    bool const by_default = function->name == "number" && count == 2 && is_null(*is.arguments[1]);
     std::vector<ValueExpression> arguments;
-    for (std::size_t i = 0; i < count; ++i) {
+    for (std::size_t i = 0; i < (by_default ? 1 : count); ++i) {
       Node const &argument = *is.arguments[i];
       auto one = compile(argument);
       if (!one) return one;
@@ -150,10 +162,11 @@ class ValueCompiler {
 
   Result unknown(Node const &node, Call const &is) {
     std::vector<std::string> names;
-    for (Function const &function : functions()) names.emplace_back(function.name);
-    auto const near = yaml::nearest(is.name, names);
-    return state_.fail(node.at,
-                       "there is no function " + is.name + (near ? "; did you mean " + *near + "?" : ""));
+    for (Function const &function : functions()) names.push_back(lower(function.name));
+    auto const near = yaml::nearest(lower(is.name), names);
+    std::string const hint =
+        near ? "; did you mean " + std::string(find_function(*near)->name) + "?" : std::string();
+    return state_.fail(node.at, "there is no function " + is.name + hint);
   }
 
   // What names no field is computed here and now.
@@ -178,6 +191,8 @@ class ValueCompiler {
                          is.name + ": expected a string, found " + std::string(described(subject->type)));
     }
     auto const patterns = std::span<NodePtr const>(is.arguments).subspan(1);
+    if (std::ranges::any_of(patterns, [](NodePtr const &one) { return is_null(*one); }))
+      return null(Type::boolean);
     auto const op = function.name == "match" ? Predicate::Operator::regex : Predicate::Operator::like;
     bool const address = subject->field() != nullptr && subject->field()->address;
     auto test = function.name == "cidrMatch"
@@ -198,7 +213,7 @@ class ValueCompiler {
 }  // namespace
 
 bool is_address_field(std::string_view name) {
-  return name == "ip" || name.ends_with(".ip");
+  return name == "ip" || name.ends_with(".ip") || name == "dns.resolved_ip" || name == "network.forwarded_ip";
 }
 
 std::string_view described(Type type) {

@@ -25,6 +25,7 @@ struct Compilation {
   }
 };
 
+// ECS's fields of type ip.
 bool is_address_field(std::string_view name);
 
 // Fields are added to `fields`, each once: their places there are Chosen's. What names no field comes as a

@@ -66,7 +66,7 @@ struct Engine::Parts {
   std::vector<std::shared_ptr<Rule const>> sources;  // they own what is compiled
   FieldTable fields;
   Condition condition;
-  std::vector<std::string> categories{"any"};
+  std::vector<std::string> categories{"any"};  // the first is every one, whatever its name
   std::vector<Compiled> rules;
   std::vector<SequenceState> sequences;
   std::vector<std::vector<std::uint32_t>> by_category;  // rules that an event of this category may concern
@@ -80,7 +80,7 @@ struct Engine::Parts {
   SequenceState::Found found;
 
   void compile(std::size_t pending);
-  std::uint32_t category(std::string const &name);
+  std::uint32_t category(std::optional<std::string> const &name);
   void begin(Row const &row);
   bool concerns(Asked const &asked) const;
   bool meets(Asked const &asked);
@@ -92,11 +92,12 @@ struct Engine::Parts {
   void report(std::uint32_t index, std::vector<Match> &matches);
 };
 
-std::uint32_t Engine::Parts::category(std::string const &name) {
-  auto const known = std::find(categories.begin(), categories.end(), name);
-  if (known == categories.end()) categories.push_back(name);
-  return static_cast<std::uint32_t>(std::find(categories.begin(), categories.end(), name) -
-                                    categories.begin());
+std::uint32_t Engine::Parts::category(std::optional<std::string> const &name) {
+  if (!name) return kAny;
+  auto const known = std::find(categories.begin() + 1, categories.end(), *name);
+  auto const number = static_cast<std::uint32_t>(known - categories.begin());
+  if (known == categories.end()) categories.push_back(*name);
+  return number;
 }
 
 void Engine::Parts::compile(std::size_t pending) {
@@ -273,6 +274,7 @@ Engine::Counters Engine::counters() const {
   for (SequenceState const &sequence : parts_->sequences) {
     result.pending += sequence.pending();
     result.refused += sequence.refused();
+    result.uncombined += sequence.uncombined();
   }
   return result;
 }

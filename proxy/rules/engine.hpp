@@ -6,7 +6,8 @@
 // - The join keys of a stage are the `by` of the sequence, then the stage's own. A missing key never joins,
 //   unless it is written `?key`: then missing equals missing. Keys compare by their text, case-sensitively;
 //   on an address field as addresses. An event with several values in a key field joins under each of them
-//   (at most 16 combinations); the same events joined under several keys are one match.
+//   (of 16 different combinations, the first ones, the last key's values fastest); the same events joined
+//   under several keys are one match.
 // - For each key there is at most one pending match a stage: a newer one replaces it. Going on to the next
 //   stage consumes it. One event may end a sequence and start the next; it is never two stages of the same
 //   match.
@@ -56,8 +57,9 @@ class Engine {
   std::int64_t longest_span() const;
 
   struct Counters {
-    std::uint64_t pending = 0;  // now
-    std::uint64_t refused = 0;  // starts not kept because of Options::pending
+    std::uint64_t pending = 0;     // now
+    std::uint64_t refused = 0;     // starts not kept because of Options::pending
+    std::uint64_t uncombined = 0;  // events, for a stage each, joined under some of their keys only
   };
   Counters counters() const;
 

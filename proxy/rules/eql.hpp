@@ -19,9 +19,11 @@
 // - `:` and like~ compare the whole value, folding ASCII letters only. `*` stands for any run, also an empty
 //   one and across `/` and newlines, `?` for exactly one UTF-8 character; nothing escapes them. `==`, in and
 //   like are case-sensitive.
+// - A field alone is a boolean: true when it is "true".
 // - Values are texts. A number literal compares with what reads as a number, true and false with those words;
-//   < and > on strings order by bytes. On a field whose last name is `ip` (destination.ip) literals are
-//   addresses, and ::ffff:169.254.169.254 equals 169.254.169.254.
+//   < and > on strings order by bytes. On ECS's fields of type ip (destination.ip and others that end in
+//   .ip, dns.resolved_ip, network.forwarded_ip) literals are addresses, and ::ffff:169.254.169.254 equals
+//   169.254.169.254; patterns and functions see the canonical text, and < goes by the 16 bytes.
 // - regex and match compare the whole value too: rules/regex.hpp.
 // - A function or operator of a missing field is null, and a term with a null in it is false. Where several
 // fields stand in
@@ -126,7 +128,7 @@ struct Demand {
 
 // An event query or, for a policy's `when:`, a bare expression. Cheap to copy; immutable.
 struct Query {
-  std::string category = "any";  // "any" matches every category
+  std::optional<std::string> category;  // nullopt: any; a quoted "any" is the category of that name
   std::shared_ptr<Expression const> where;
   std::vector<std::string> fields;           // every field it names, sorted
   std::vector<std::string> optional_fields;  // those of them it names with `?` only, sorted
@@ -171,5 +173,9 @@ std::variant<Query, Problem> compile_expression(std::string_view text, Origin co
 
 // False for a query that was never compiled. Allocates nothing, except to read an IPv6 address.
 bool matches(Query const &query, Event const &event, View view);
+
+// How often a term was false after 4096 choices of its fields' values while there were more. Of the process:
+// for whoever counts what limits refuse.
+std::uint64_t terms_not_all_tried();
 
 }  // namespace imdsgate::eql

@@ -1,6 +1,7 @@
 #include "rules/expression_parser.hpp"
 
 #include <algorithm>
+#include <limits>
 
 #include "rules/excerpt.hpp"
 
@@ -154,7 +155,9 @@ NodePtr ExpressionParser::prefix() {
   std::size_t const at = token.at;
   switch (token.kind) {
     case Token::Kind::string: return make_node(at, std::string(tokens_.take().text));
-    case Token::Kind::number: return make_node(at, tokens_.take().number);
+    case Token::Kind::number:
+      if (token.least) return tokens_.fail(at, "this number is too large");
+      return make_node(at, tokens_.take().number);
     case Token::Kind::name: return field(false);
     case Token::Kind::word: return word();
     case Token::Kind::symbol: break;
@@ -185,15 +188,23 @@ NodePtr ExpressionParser::sign() {
   Token const &token = tokens_.take();
   bool const minus = token.text == "-";
   std::size_t const at = token.at;
+  if (minus && tokens_.now().least) {
+    Number number{true, std::numeric_limits<std::int64_t>::min(), -tokens_.now().number.real};
+    tokens_.take();
+    return make_node(at, number);
+  }
   NodePtr operand = expression(kUnary);
-  if (!operand || !minus) return operand;
+  if (!operand) return operand;
   if (auto *number = std::get_if<Number>(&operand->is)) {
+    if (!minus) return operand;
+    if (number->integer == std::numeric_limits<std::int64_t>::min()) *number = {false, 0, number->real};
     number->integer = -number->integer;
     number->real = -number->real;
     operand->at = at;
     return operand;
   }
-  return make_node(at, Negative{std::move(operand)});
+  if (minus) return make_node(at, Negative{std::move(operand)});
+  return make_node(at, Arithmetic{'+', make_node(at, Number{}), std::move(operand)});  // 0 + it
 }
 
 NodePtr ExpressionParser::word() {

@@ -18,6 +18,16 @@ Value value_of(ValueExpression::Literal const &literal) {
       literal);
 }
 
+// A field of addresses has one text for each address, however the event wrote it.
+Value field_value(ValueExpression::Field const &field, Chosen chosen, Texts &texts) {
+  std::string_view const text = chosen[field.index];
+  auto const address = field.address ? std::optional(Address::parse(text)) : std::nullopt;
+  if (!address || !*address) return text;
+  std::string &canonical = texts.next();
+  canonical = (*address)->to_string();
+  return std::string_view(canonical);
+}
+
 Value call(ValueExpression::Called const &called, Chosen chosen, Texts &texts) {
   Value arguments[kMostArguments];
   std::size_t count = 0;
@@ -77,7 +87,7 @@ bool compares(Formula::Compares const &how, Value const &left, Value const &righ
 
 Value evaluate(ValueExpression const &expression, Chosen chosen, Texts &texts) {
   if (auto const *literal = expression.literal()) return value_of(*literal);
-  if (auto const *field = expression.field()) return chosen[field->index];
+  if (auto const *field = expression.field()) return field_value(*field, chosen, texts);
   if (auto const *called = std::get_if<ValueExpression::Called>(&expression.is))
     return call(*called, chosen, texts);
   auto const &tested = std::get<ValueExpression::Tested>(expression.is);

@@ -120,13 +120,13 @@ Value string_contains(Arguments arguments, bool insensitive, Texts &texts) {
 
 Value index_of(Arguments arguments, bool insensitive, Texts &texts) {
   std::string_view text = text_of(arguments[0]), part = text_of(arguments[1]);
-  if (part.empty()) return integer(0);
   std::size_t from = 0;
   if (arguments.size() > 2) {
     auto const start = whole(arguments[2]);
     if (!start) return {};
     from = offset_of(text, *start);
   }
+  if (part.empty()) return integer(count_characters(text.substr(0, from)));
   if (insensitive) {
     text = folded(text, texts);
     part = folded(part, texts);
@@ -178,13 +178,32 @@ Value concat(Arguments arguments, bool, Texts &texts) {
   return std::string_view(text);
 }
 
+std::string_view trimmed(std::string_view text) {
+  constexpr std::string_view kSpace = " \t\n\v\f\r";
+  auto const first = text.find_first_not_of(kSpace);
+  return first == text.npos ? std::string_view()
+                            : text.substr(first, text.find_last_not_of(kSpace) + 1 - first);
+}
+
+// A + that from_chars does not know. False: another sign behind it.
+bool drop_plus(std::string_view &text) {
+  if (!text.starts_with('+')) return true;
+  text.remove_prefix(1);
+  return !text.starts_with('+') && !text.starts_with('-');
+}
+
 Value to_number(Arguments arguments, bool, Texts &) {
-  std::string_view text = text_of(arguments[0]);
-  auto const base = arguments.size() > 1 ? whole(arguments[1]) : std::nullopt;
-  if (arguments.size() > 1 && (!base || *base < 2 || *base > 36)) return {};
-  bool const hexadecimal = text.starts_with("0x") && base.value_or(16) == 16;
+  std::string_view text = trimmed(text_of(arguments[0]));
+  int base = 0;  // none is given
+  if (arguments.size() > 1) {
+    auto const given = whole(arguments[1]);
+    if (!given || *given < 2 || *given > 36) return {};
+    base = static_cast<int>(*given);
+  }
+  bool const hexadecimal = text.starts_with("0x") && (base == 0 || base == 16);
   if (hexadecimal) text.remove_prefix(2);
-  int const radix = hexadecimal ? 16 : static_cast<int>(base.value_or(10));
+  if (!hexadecimal && !drop_plus(text)) return {};
+  int const radix = hexadecimal ? 16 : base == 0 ? 10 : base;
   if (radix == 10) {
     auto const number = read_number(text);
     return number ? Value(*number) : Value();
@@ -253,18 +272,17 @@ constexpr auto kNumber = Parameter::number;
 constexpr auto kText = Parameter::text;
 constexpr auto kAny = Parameter::any;
 constexpr auto kPattern = Parameter::pattern;
-constexpr std::size_t kMany = std::numeric_limits<std::size_t>::max();
 
 constexpr Function kFunctions[] = {
     {"add", {kNumber, kNumber}, 2, 2, Type::number, false, add},
     {"between", {kText, kText, kText, kBoolean}, 3, 4, Type::text, true, between},
-    {"cidrMatch", {kText, kPattern, kPattern, kPattern}, 2, kMany, Type::boolean, false, nullptr},
+    {"cidrMatch", {kText, kPattern, kPattern, kPattern}, 2, kNoLimit, Type::boolean, false, nullptr},
     {"concat", {kAny, kAny, kAny, kAny}, 1, kMostArguments, Type::text, false, concat},
     {"divide", {kNumber, kNumber}, 2, 2, Type::number, false, divide},
     {"endsWith", {kText, kText}, 2, 2, Type::boolean, true, ends_with},
     {"indexOf", {kText, kText, kNumber}, 2, 3, Type::number, true, index_of},
     {"length", {kText}, 1, 1, Type::number, false, length},
-    {"match", {kText, kPattern, kPattern, kPattern}, 2, kMany, Type::boolean, true, nullptr},
+    {"match", {kText, kPattern, kPattern, kPattern}, 2, kNoLimit, Type::boolean, true, nullptr},
     {"modulo", {kNumber, kNumber}, 2, 2, Type::number, false, modulo},
     {"multiply", {kNumber, kNumber}, 2, 2, Type::number, false, multiply},
     {"number", {kText, kNumber}, 1, 2, Type::number, false, to_number},
@@ -273,7 +291,7 @@ constexpr Function kFunctions[] = {
     {"stringContains", {kText, kText}, 2, 2, Type::boolean, true, string_contains},
     {"substring", {kText, kNumber, kNumber}, 2, 3, Type::text, false, substring},
     {"subtract", {kNumber, kNumber}, 2, 2, Type::number, false, subtract},
-    {"wildcard", {kText, kPattern, kPattern, kPattern}, 2, kMany, Type::boolean, true, nullptr},
+    {"wildcard", {kText, kPattern, kPattern, kPattern}, 2, kNoLimit, Type::boolean, true, nullptr},
 };
 
 }  // namespace
@@ -283,8 +301,10 @@ std::span<Function const> functions() {
 }
 
 Function const *find_function(std::string_view name) {
-  auto const *const known = std::find_if(std::begin(kFunctions), std::end(kFunctions),
-                                         [&](Function const &one) { return one.name == name; });
+  auto const *const known =
+      std::find_if(std::begin(kFunctions), std::end(kFunctions), [&](Function const &one) {
+        return std::equal(name.begin(), name.end(), one.name.begin(), one.name.end(), equal_letters);
+      });
   return known == std::end(kFunctions) ? nullptr : known;
 }
 

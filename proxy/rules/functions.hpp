@@ -10,7 +10,9 @@
 // Division by zero
 //   is null. A quotient of two integers is rounded down (-7 / 2 is -4); a remainder has the sign of the
 //   dividend.
-// - Reals given as a position or a base are cut to integers. A negative start of indexOf is 0. between() with
+// - Reals given as a position or a base are cut to integers. A negative start of indexOf is 0. An empty text
+// is
+//   found at the start, which is the length where that is less, as in Java's indexOf. between() with
 // an empty
 //   text, left or right is the text.
 // - string() and concat() write an integer in decimal, a real in its shortest form, booleans as true and
@@ -41,11 +43,14 @@ struct Function {
   Value (*call)(std::span<Value const> arguments, bool folded, Texts &texts);
 };
 
-inline constexpr std::size_t kMostArguments = 32;  // of a function that is called
+inline constexpr std::size_t kMostArguments = 32;                      // of a function that is called
+inline constexpr std::size_t kNoLimit = static_cast<std::size_t>(-1);  // Function::most of the others
 
 std::span<Function const> functions();
-Function const *find_function(std::string_view name);  // nullptr: there is none
-Function const &function_of(char op);                  // + - * / %
+// In any case of its ASCII letters, as in Elasticsearch: published rules write cidrmatch(…). nullptr: there
+// is none.
+Function const *find_function(std::string_view name);
+Function const &function_of(char op);  // + - * / %
 
 // The value as a parameter takes it; null when it is of another kind. `raw`: it comes from a field.
 Value converted(Value const &value, Parameter parameter, bool raw);

@@ -58,22 +58,12 @@ class Lexer {
     return true;
   }
 
-  // Bracketed comments nest, as in the language's grammar.
+  // Up to the first end: rules have comments such as /* /tmp/* */.
   bool skip_comment() {
-    std::size_t const start = at_;
-    std::size_t depth = 0;
-    while (at_ < text_.size()) {
-      if (looking_at("/*")) {
-        ++depth;
-        at_ += 2;
-      } else if (looking_at("*/")) {
-        at_ += 2;
-        if (--depth == 0) return true;
-      } else {
-        ++at_;
-      }
-    }
-    return fail(start, "this comment has no end; expected '*/'");
+    std::size_t const end = text_.find("*/", at_ + 2);
+    if (end == text_.npos) return fail(at_, "this comment has no end; expected '*/'");
+    at_ = end + 2;
+    return true;
   }
 
   void push(Token token, std::size_t start) {
@@ -132,7 +122,11 @@ class Lexer {
     char const *const first = digits.data();
     char const *const last = first + digits.size();
     if (integral && std::from_chars(first, last, token.number.integer).ec != std::errc{}) {
-      return fail(start, "this number is too large");
+      std::uint64_t magnitude = 0;
+      auto const read = std::from_chars(first, last, magnitude);
+      token.least = read.ec == std::errc{} && magnitude == std::uint64_t{1} << 63;
+      if (!token.least) return fail(start, "this number is too large");
+      integral = false;
     }
     if (std::from_chars(first, last, token.number.real).ec != std::errc{}) {
       return fail(start, "this number is too large or too small");

@@ -24,6 +24,7 @@ struct Token {
   std::size_t end = 0;  // one past its last byte
   std::string text;
   Number number;
+  bool least = false;  // 9223372036854775808, of which there is only the negative: `number` is a real
   bool tilde = false;  // a word with ~ right behind it: like~
 
   bool is_word(std::string_view word) const { return kind == Kind::word && text == word && !tilde; }

@@ -1,11 +1,14 @@
 #include "rules/matcher.hpp"
 
 #include <algorithm>
+#include <atomic>
 
 namespace imdsgate::eql {
 namespace {
 
 constexpr std::size_t kMostChoices = 4096;  // of the values of a term's fields
+
+std::atomic<std::uint64_t> not_all_tried{0};  // terms
 
 Truth from(bool value) {
   return value ? Truth::yes : Truth::no;
@@ -98,6 +101,7 @@ bool Evaluator::any_choice(Formula const &formula, bool only_proven) {
     if (formula.holds(chosen_, texts_)) return true;
     if (!next_choice(only_proven)) return false;
   }
+  not_all_tried.fetch_add(1, std::memory_order_relaxed);
   return false;
 }
 
@@ -136,8 +140,12 @@ Truth Evaluator::of(std::uint32_t index) {
   __builtin_unreachable();
 }
 
+std::uint64_t terms_not_all_tried() {
+  return not_all_tried.load(std::memory_order_relaxed);
+}
+
 bool matches(Query const &query, Event const &event, View view) {
-  if (!query.where || (query.category != "any" && query.category != event.category)) return false;
+  if (!query.where || (query.category && query.category != event.category)) return false;
   thread_local Row row{FieldTable{}};  // for its memory
   row.assign(query.where->fields, event);
   Evaluator evaluator(query.where->condition, view, Evaluator::Memory::none);

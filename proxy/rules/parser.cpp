@@ -39,7 +39,7 @@ class QueryParser {
   bool ok() const { return !tokens_.failure(); }
 
   EventQuery event();
-  bool category(std::string &name);
+  bool category(std::optional<std::string> &name);
   void finish(std::string_view wanted);
   StageText stage();
   void keys(std::vector<NodePtr> &into);
@@ -59,7 +59,7 @@ EventQuery QueryParser::event() {
   return query;
 }
 
-bool QueryParser::category(std::string &name) {
+bool QueryParser::category(std::optional<std::string> &name) {
   Token const &token = tokens_.now();
   for (std::string_view const unsupported : {"sequence", "join", "sample"}) {
     if (!token.is_word(unsupported) || tokens_.ahead(1).is_word("where")) continue;
@@ -75,7 +75,8 @@ bool QueryParser::category(std::string &name) {
     tokens_.expected("an event category, such as process, or any");
     return false;
   }
-  name = tokens_.take().text;
+  if (!token.is_word("any")) name = token.text;
+  tokens_.take();
   if (!tokens_.now().is_word("where")) {
     tokens_.expected("'where' after the event category");
     return false;

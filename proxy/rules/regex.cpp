@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "model/address.hpp"
 #include "model/utf8.hpp"
 #include "rules/excerpt.hpp"
 
@@ -55,6 +56,9 @@ class Translation {
            quoted(std::string("\\") + c) + " for the character");
     } else if (c == '(' && peek(1) == '?' && peek(2) != ':') {
       fail("flags and named groups are not supported; expected '(' or '(?:'");
+    } else if (c == '^' || c == '$') {  // ordinary characters to Lucene: a pattern is the whole value anyway
+      result_ += {'\\', c};
+      ++at_;
     } else if (letters_ == Case::folded && is_letter(c)) {
       result_ += {'[', c, static_cast<char>(c ^ 0x20), ']'};
       ++at_;
@@ -63,18 +67,19 @@ class Translation {
     }
   }
 
-  // \p{…} and \x{…} with what belongs to them: no letter of theirs is one of the text.
+  // To Lucene any other letter or digit behind a backslash is itself; to RE2, and to who writes it, it is
+  // not.
   void escape() {
-    if (peek(1) == 'Q' || peek(1) == 'E')
-      return fail("\\Q…\\E is not supported; expected escaped characters");
-    bool const property = peek(1) == 'p' || peek(1) == 'P';
-    bool const by_number = peek(1) == 'x';
-    if ((property || by_number) && peek(2) == '{') {
-      auto const close = pattern_.find('}', at_);
-      copy(close == pattern_.npos ? pattern_.size() : close + 1 - at_);
-    } else {
-      copy(property ? 3 : by_number ? 4 : 2);
+    char const c = peek(1);
+    if (c == 'Q' || c == 'E') return fail("\\Q…\\E is not supported; expected escaped characters");
+    bool const plain = !is_letter(c) && !(c >= '0' && c <= '9');
+    if (!plain && std::string_view("dDsSwW").find(c) == std::string_view::npos) {
+      return fail(
+          quoted(std::string("\\") + c) +
+          " is no escape of Lucene's regular expressions; expected one of \\d \\D \\s \\S \\w \\W, or " +
+          quoted(std::string_view(&c, 1)) + " for the character");
     }
+    copy(2);
   }
 
   void character_class() {
@@ -155,6 +160,9 @@ bool matches_whole(std::string_view value, re2::RE2 const &pattern) {
 }  // namespace
 
 bool Regex::fits(std::string_view value) const {
+  if (address_field) {
+    if (auto const address = Address::parse(value)) return matches_whole(address->to_string(), *pattern);
+  }
   if (matches_whole(value, *pattern)) return true;
   return first_invalid_utf8(value) && matches_whole(well_formed(value), *pattern);
 }
@@ -177,7 +185,7 @@ std::variant<Regex, RegexFailure> compile_regex(std::span<std::string const> pat
   }
   auto pattern = build(all);
   if (!pattern->ok()) return RegexFailure{0, 0, "no regular expression: " + pattern->error()};
-  return Regex{std::move(pattern)};
+  return Regex{std::move(pattern), false};
 }
 
 }  // namespace imdsgate::eql

@@ -4,9 +4,10 @@
 //
 // The language's own engine is Lucene's
 // (https://www.elastic.co/guide/en/elasticsearch/reference/current/regexp-syntax.html). Its operators ~ & @ #
-// " and <n-m> are ordinary characters to RE2, so they are an error unless escaped or in a class. What RE2 has
-// beyond it (^ $ \b and others) means what it means there; groups with flags, \Q…\E and [:classes:] are
-// errors.
+// " and <n-m> are ordinary characters to RE2, so they are an error unless escaped or in a class. ^ and $ are
+// ordinary characters, as in Lucene, where nothing is an anchor; (?:…) is a group, as in RE2. Escapes of
+// letters but \d \s \w (RE2's \b, \x{…}, \pL; Lucene takes them for the letter), groups with flags, \Q…\E and
+// [:classes:] are errors.
 #pragma once
 
 #include <memory>
@@ -26,6 +27,7 @@ namespace imdsgate::eql {
 // Any of some patterns.
 struct Regex {
   std::shared_ptr<re2::RE2 const> pattern;
+  bool address_field = false;               // held against the address's canonical text
   bool fits(std::string_view value) const;  // safe for concurrent use
 };
 

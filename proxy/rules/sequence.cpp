@@ -1,6 +1,7 @@
 #include "rules/sequence.hpp"
 
 #include <algorithm>
+#include <span>
 #include <utility>
 
 #include "model/address.hpp"
@@ -54,37 +55,54 @@ void SequenceState::collect(Seen const &event, KeyList &into) {
   if (event.hits[kUntil]) collect_stage(*event.row, shape_.until, kUntil, into);
 }
 
+// Each value once, so that the limit is one of different keys.
+void SequenceState::collect_column(Row const &row, JoinKey const &key, Column &into) {
+  into.count = 0;
+  into.more = false;
+  auto const next = [&]() -> std::string & {
+    if (into.count == into.parts.size()) into.parts.emplace_back();
+    std::string &part = into.parts[into.count];
+    part.clear();
+    return part;
+  };
+  auto at = row.cell(key.field).first;
+  if (at == Row::kEnd) {
+    append_missing(next());
+    into.count = 1;
+  }
+  for (; at != Row::kEnd && !into.more; at = row.value(at).next) {
+    std::string &part = next();
+    key.address ? append_address(part, row.value(at).text) : append_part(part, row.value(at).text);
+    auto const end = into.parts.begin() + static_cast<std::ptrdiff_t>(into.count);
+    if (std::find(into.parts.begin(), end, part) != end) continue;
+    into.more = into.count == kMostCombinations;
+    if (!into.more) ++into.count;
+  }
+}
+
 // Counts through the combinations of the fields' values like an odometer, the last field fastest.
 void SequenceState::collect_stage(Row const &row, std::vector<JoinKey> const &keys, std::size_t stage,
                                   KeyList &into) {
   for (JoinKey const &key : keys) {
     if (row.cell(key.field).empty() && !key.optional) return;
   }
-  std::size_t combinations = 1;
-  for (JoinKey const &key : keys) {
-    std::size_t values = 0;
-    for (auto at = row.cell(key.field).first; at != Row::kEnd; at = row.value(at).next) ++values;
-    combinations = std::min(kMostCombinations, combinations * std::max<std::size_t>(1, values));
+  if (columns_.size() < keys.size()) columns_.resize(keys.size());
+  std::span<Column> const columns(columns_.data(), keys.size());
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    collect_column(row, keys[i], columns[i]);
+    columns[i].chosen = 0;
   }
-  for (std::size_t number = 0; number < combinations; ++number) {
-    std::size_t rest = number;
+  for (std::size_t number = 0; number < kMostCombinations; ++number) {
     key_.clear();
-    for (JoinKey const &key : keys) {
-      auto const first = row.cell(key.field).first;
-      if (first == Row::kEnd) {
-        append_missing(key_);
-        continue;
-      }
-      std::size_t values = 0;
-      for (auto at = first; at != Row::kEnd; at = row.value(at).next) ++values;
-      auto chosen = first;
-      for (std::size_t skip = rest % values; skip > 0; --skip) chosen = row.value(chosen).next;
-      rest /= values;
-      std::string_view const text = row.value(chosen).text;
-      key.address ? append_address(key_, text) : append_part(key_, text);
-    }
+    for (Column const &column : columns) key_ += column.parts[column.chosen];
     into.at(key_).hits.set(stage);
+    auto column = columns.rbegin();
+    while (column != columns.rend() && ++column->chosen == column->count) (column++)->chosen = 0;
+    if (column != columns.rend()) continue;
+    if (std::ranges::any_of(columns, &Column::more)) ++uncombined_;
+    return;
   }
+  ++uncombined_;
 }
 
 // The later stages first, so that an event never goes on from a match that it has just become part of.

@@ -48,6 +48,7 @@ class SequenceState {
       const;  // the time after which the oldest pending match has expired; kNoLimit: none will
   std::size_t pending() const { return table_.size(); }
   std::uint64_t refused() const { return refused_; }
+  std::uint64_t uncombined() const { return uncombined_; }
 
  private:
   struct KeyHits {
@@ -62,7 +63,14 @@ class SequenceState {
     KeyHits &at(std::string_view key);
   };
 
+  struct Column {  // what a key field joins under; reused: `count` of `parts` are in use
+    std::vector<std::string> parts;
+    std::size_t count = 0, chosen = 0;
+    bool more = false;  // than there may be
+  };
+
   void collect(Seen const &event, KeyList &into);
+  static void collect_column(Row const &row, JoinKey const &key, Column &into);
   void collect_stage(Row const &row, std::vector<JoinKey> const &keys, std::size_t stage, KeyList &into);
   bool apply(KeyHits const &key, std::uint64_t id, bool presented, std::int64_t now, Found &found);
   void start(KeyHits const &key, std::uint64_t id, bool presented, std::int64_t now);
@@ -75,9 +83,10 @@ class SequenceState {
 
   Shape shape_;
   PendingTable table_;
-  std::uint64_t refused_ = 0;
+  std::uint64_t refused_ = 0, uncombined_ = 0;
   std::size_t first_found_ = 0;  // where in `found` those of this event begin
   KeyList keys_, exec_keys_;
+  std::vector<Column> columns_;
   std::string key_;
 };
 

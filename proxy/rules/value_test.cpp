@@ -75,8 +75,8 @@ bool Networks::fits(std::string_view value) const {
 
 std::optional<Networks::Network> Networks::parse(std::string_view text) {
   auto const slash = text.find('/');
-  if (slash == text.npos) return std::nullopt;
   auto const address = Address::parse(text.substr(0, slash));
+  if (slash == text.npos) return address ? std::optional(Network{*address, 128}) : std::nullopt;
   std::string_view const digits = text.substr(slash + 1);
   int bits = -1;
   auto const [end, ec] = std::from_chars(digits.data(), digits.data() + digits.size(), bits);

@@ -46,8 +46,8 @@ struct Networks {
   std::vector<Network> networks;
 
   bool fits(std::string_view value) const;
-  static std::optional<Network> parse(
-      std::string_view text);  // 10.0.0.0/8, fd00::/8; bits beyond the prefix may be set
+  // 10.0.0.0/8, fd00::/8; bits beyond the prefix may be set. An address alone is the network of that one.
+  static std::optional<Network> parse(std::string_view text);
 };
 
 using ValueTest = std::variant<Any, OneOf, Bound, Networks, Regex>;

@@ -103,6 +103,16 @@ def test_what_is_no_event_is_named_and_skipped(tmp_path):
         assert "6 lines" in run.stderr.decode().splitlines()[-1]
 
 
+def test_a_file_may_begin_with_a_byte_order_mark(tmp_path):
+    mark = b"\xef\xbb\xbf"
+    for lines in (events(exec_event(1), connection(2)), events(connection(2), exec_event(1))):  # read once, and twice
+        run = replay("--rule", rule(tmp_path, SEQUENCE), "-", input=mark + lines)
+        assert run.returncode == 0 and len(matched(run)) == 1, run.stderr
+    run = replay("--rule", rule(tmp_path, "any where true"), "-", input=mark + events(exec_event(1)) + mark + events(exec_event(2)))
+    assert run.returncode == 1 and matched(run) == [("r", [0])]
+    assert alerts(run)[0]["process"] == {"name": "curl"}
+
+
 def test_a_pipe_by_its_name_and_a_file_in_another_directory_for_temporary_ones(tmp_path):
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
@@ -126,6 +136,14 @@ def test_the_limit_on_alerts(tmp_path):
     assert [line.get("events") for line in alerts(other)] == [[0], [1], [5], None]
     assert len(alerts(replay("--rule", file, "--max-alerts", "none", "-", input=events(*many)))) == 7
     assert [line.get("events") for line in alerts(replay("--rule", file, "--max-alerts", "1", "-", input=events(*many[:3])))] == [[0], None]
+
+
+def test_the_limit_on_alerts_in_any_year(tmp_path):
+    file = rule(tmp_path, "process where true", max_alerts=1, interval="1m")
+    times = [f"{day}T00:00:{second:02}Z" for day in ("0001-01-01", "1500-06-01", "2500-01-01", "9999-12-31") for second in (0, 1)]
+    lines = alerts(replay("--rule", file, "-", input=events(*(exec_event(time) for time in times))))
+    assert [line.get("events") for line in lines] == [[0], None, [2], None, [4], None, [6], None]
+    assert [line["@timestamp"] for line in lines[1::2]] == [f"{day}T00:01:00.000Z" for day in ("0001-01-01", "1500-06-01", "2500-01-01", "9999-12-31")]
 
 
 def test_rule_files_from_elsewhere(tmp_path):

@@ -8,6 +8,7 @@ are what the event says, so the three views of a live event (claimed, proven, un
 
 from __future__ import annotations
 
+import codecs
 import datetime
 import decimal
 import itertools
@@ -17,7 +18,7 @@ import sys
 from collections import defaultdict
 
 from eql_syntax import Query, Sequence, Stage, parse
-from eql_terms import address, holds
+from eql_terms import address, holds, is_address_field
 
 MOST_COMBINATIONS = 16
 
@@ -78,7 +79,7 @@ class Record:
 
 
 def fits(query: Query, record: Record) -> bool:
-    if query.category != "any" and query.category not in record.fields.get("event.category", []):
+    if query.category is not None and query.category not in record.fields.get("event.category", []):
         return False
     return holds(query.where, record.fields)
 
@@ -87,7 +88,7 @@ def join_keys(stage: Stage, record: Record) -> list[tuple]:
     """Every combination of the values of the stage's keys; none when one is missing."""
     columns = []
     for name, optional in stage.keys:
-        values = list(dict.fromkeys(address(v) or v if name.split(".")[-1] == "ip" else v
+        values = list(dict.fromkeys(address(v) or v if is_address_field(name) else v
                                     for v in record.fields.get(name, [])))
         columns.append(values or ([None] if optional else []))
     return list(itertools.product(*columns))[:MOST_COMBINATIONS]
@@ -138,6 +139,8 @@ def read(lines: list[bytes]) -> tuple[list[Record], list[int]]:
     """The events in time order, and the numbers of the lines that are none."""
     records, malformed = [], []
     for number, line in enumerate(lines):
+        if line.startswith(codecs.BOM_UTF8):  # a file may begin with it
+            line = line.removeprefix(codecs.BOM_UTF8) if number == 0 else b""
         try:
             records.append(Record(number, line))
         except (ValueError, ArithmeticError):

@@ -54,7 +54,7 @@ def tokens(text: str) -> list[tuple[str, str]]:
 
 @dataclasses.dataclass
 class Query:
-    category: str
+    category: str | None  # None: any; a quoted "any" is the category of that name
     where: tuple
 
 
@@ -100,7 +100,8 @@ class Parser:
         return result
 
     def query(self) -> Query:
-        category = self.take()
+        category = None if self.is_word("any") else self.tokens[self.at][1]
+        self.take()
         self.take("where")
         return Query(category, self.disjunction())
 
@@ -218,6 +219,9 @@ class Parser:
         if self.is_symbol("-"):
             self.take()
             return ("minus", self.unary())
+        if self.is_symbol("+"):
+            self.take()
+            return ("arith", "+", ("number", 0), self.unary())
         return self.primary()
 
     def field_name(self) -> str:

@@ -33,6 +33,8 @@ def address(text: str) -> str | None:
         found = ipaddress.ip_address(text)
     except ValueError:
         return None
+    if "%" in text:
+        return None
     mapped = getattr(found, "ipv4_mapped", None)
     return str(mapped or found)
 
@@ -65,6 +67,8 @@ def holds(tree, fields: dict[str, list[str]]) -> bool:
         return any(holds(part, fields) for part in tree[1])
     if kind == "bool":
         return tree[1]
+    if kind == "field":
+        return "true" in (fields.get(tree[1]) or [])
     if kind == "list" and tree[3]:
         return not holds((*tree[:3], False, *tree[4:]), fields)
     names = fields_of(tree)
@@ -80,8 +84,13 @@ def holds(tree, fields: dict[str, list[str]]) -> bool:
     return any(value(tree, one) is True for one in combinations)
 
 
+def is_address_field(name: str) -> bool:
+    """ECS's fields of type ip."""
+    return name.split(".")[-1] == "ip" or name in ("dns.resolved_ip", "network.forwarded_ip")
+
+
 def is_address(tree) -> bool:
-    return tree[0] == "field" and tree[1].split(".")[-1] == "ip"
+    return tree[0] == "field" and is_address_field(tree[1])
 
 
 def compare(operator: str, left, right, fields) -> bool | None:
@@ -94,8 +103,7 @@ def compare(operator: str, left, right, fields) -> bool | None:
         if a is None or b is None:
             return False
         if operator != "==":
-            a, b = (ipaddress.ip_address(x) for x in (a, b))
-            a, b = (a.version, int(a)), (b.version, int(b))
+            a, b = mapped(a), mapped(b)
     elif any(isinstance(x, (int, float)) and not isinstance(x, bool) for x in (a, b)):
         a, b = number(a), number(b)
         if a is None or b is None:
@@ -121,8 +129,15 @@ def like(text: str, pattern: str, insensitive: bool) -> bool:
     return glob(pattern).fullmatch(text) is not None
 
 
+@lru_cache(maxsize=4096)
+def without_anchors(pattern: str) -> str:
+    """Lucene has none: ^ and $ are ordinary characters, but for the ^ that a class begins with."""
+    part = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|[\^$]|.", re.S)
+    return "".join("\\" + one if one in ("^", "$") else one for one in part.findall(pattern))
+
+
 def regex(text: str, pattern: str, insensitive: bool) -> bool:
-    return re.fullmatch(pattern, text, re.S | re.A | (re.I if insensitive else 0)) is not None
+    return re.fullmatch(without_anchors(pattern), text, re.S | re.A | (re.I if insensitive else 0)) is not None
 
 
 def listed(tree, fields) -> bool | None:
@@ -134,8 +149,6 @@ def listed(tree, fields) -> bool | None:
         return any(compare("==", left, one, fields) for one in right)
     if operator == "in":
         return any(fold(text) == fold(one[1]) if one[0] == "string" else compare("==", left, one, fields) for one in right)
-    if is_address(left):
-        text = address(text) or text
     return any((like if operator == "like" else regex)(text, one[1], insensitive) for one in right)
 
 
@@ -155,19 +168,25 @@ def arithmetic(operator: str, a, b) -> int | float | None:
     return int(abs(a) % abs(b) * (1 if a >= 0 else -1)) if whole else None
 
 
+def canonical(tree, text: str | None) -> str | None:
+    """The one text that an address has, however the event wrote it."""
+    return Raw(address(text) or text) if text is not None and is_address(tree) else text
+
+
 def value(tree, fields):
     """None is null."""
     match tree[0]:
         case "null": return None
         case "bool" | "number" | "string": return tree[1]
-        case "field": return fields[tree[1]]
+        case "field": return canonical(tree, fields[tree[1]])
         case "minus": return arithmetic("-", 0, value(tree[1], fields))
         case "arith": return arithmetic(tree[1], value(tree[2], fields), value(tree[3], fields))
         case "compare": return compare(*tree[1:], fields)
         case "list": return listed(tree, fields)
         case "call":
-            arguments = [value(argument, fields) for argument in tree[3]]
-            return None if None in arguments else call(tree[1], tree[2], arguments)
+            parts = tree[3][:1] if tree[1].lower() == "number" and tree[3][1:] == [("null",)] else tree[3]
+            arguments = [value(argument, fields) for argument in parts]
+            return None if None in arguments else call(tree[1].lower(), tree[2], arguments)
     raise ValueError(tree[0])
 
 
@@ -184,19 +203,21 @@ def between(source: str, left: str, right: str, greedy: bool, case) -> str:
 
 def index_of(source: str, part: str, start: int, case) -> int | None:
     if not part:
-        return 0
+        return min(max(start, 0), len(source))
     at = case(source).find(case(part), max(start, 0))
     return at if at >= 0 else None
 
 
 def to_number(text: str, base: int | None) -> int | float | None:
+    """Signs are supported with no space between, surrounding white space is ignored."""
+    text = text.strip(" \t\n\v\f\r")
     if base is None and re.fullmatch("0x[0-9a-fA-F]+", text):
         return int(text, 16)
     if base is None or base == 10:
-        return number(text)
+        return number(text.removeprefix("+")) if text[:2] not in ("+-", "++") else None
     digits = text[2:] if base == 16 and text.startswith("0x") else text
     try:
-        return int(digits, base) if re.fullmatch("[0-9a-zA-Z]+", digits) else None
+        return int(digits, base) if re.fullmatch("[+-]?[0-9a-zA-Z]+", digits) else None
     except ValueError:
         return None
 
@@ -215,25 +236,26 @@ def cidr(text: str, blocks) -> bool:
     if address(text) is None:
         return False
     for block in blocks:
-        start, length = block.split("/")
-        free = (128 if ":" in start else 32) - int(length)
+        start, _, length = block.partition("/")
+        free = (128 if ":" in start else 32) - int(length) if length else 0
         if mapped(address(text)) >> free == mapped(start) >> free:
             return True
     return False
 
 
 def call(name: str, insensitive: bool, arguments: list):
+    """`name` in lower case: the language takes a function's name in any."""
     case = fold if insensitive else str
     first, rest = arguments[0], arguments[1:]
     match name:
         case "wildcard": return any(like(first, pattern, insensitive) for pattern in rest)
         case "match": return any(regex(first, pattern, insensitive) for pattern in rest)
-        case "startsWith": return case(first).startswith(case(rest[0]))
-        case "endsWith": return case(first).endswith(case(rest[0]))
-        case "stringContains": return rest[0] != "" and case(rest[0]) in case(first)
-        case "cidrMatch": return cidr(first, rest)
+        case "startswith": return case(first).startswith(case(rest[0]))
+        case "endswith": return case(first).endswith(case(rest[0]))
+        case "stringcontains": return rest[0] != "" and case(rest[0]) in case(first)
+        case "cidrmatch": return cidr(first, rest)
         case "length": return len(first)
-        case "indexOf": return index_of(first, rest[0], int(number(rest[1])) if rest[1:] else 0, case)
+        case "indexof": return index_of(first, rest[0], int(number(rest[1])) if rest[1:] else 0, case)
         case "substring": return first[rest[0]:(rest[1] if rest[1:] else None)]
         case "between": return between(first, rest[0], rest[1], bool(rest[2:] and rest[2]), case)
         case "concat": return "".join(text_of(item) for item in arguments)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 
 import streams as s
 
@@ -13,11 +14,17 @@ TEXTS = {
     "event.type": ["start", "end"], "process.parent.name": s.NAMES, "absent.field": ["x"], "host.os.type": ["linux", "Linux"],
 }
 NUMERIC = ["process.pid", "destination.port", "http.response.status_code", "user.id"]
-IPS = ["destination.ip", "source.ip"]
+IPS = ["destination.ip", "source.ip", "network.forwarded_ip"]
 KEYS = ["host.id", "process.parent.entity_id", "process.entity_id", "user.name", "destination.ip"]
 REGEXES = ["cur.", "c[a-z]rl", "(curl|wget)", "python[0-9.]*", ".*169\\.254\\.169\\.254.*", "/tmp/.*", "[^/]*", "s.*t", "k.*", "[^k]*", "(?:nc|ncat)(x)?",
-           "\\w+", "[A-Z]+", ".{4}", "/.*/x?", "s?ocat", "a+|b*", "p[^e].*"]
-BLOCKS = ["169.254.0.0/16", "169.254.169.254/32", "10.0.0.0/8", "fd00::/8", "::/0", "0.0.0.0/0", "192.168.1.16/28", "::ffff:0:0/96", "::/16", "::ffff:10.0.0.0/104"]
+           "\\w+", "[A-Z]+", ".{4}", "/.*/x?", "s?ocat", "a+|b*", "p[^e].*", "^curl$", "curl^?$?",
+           "cur[l$^]"]
+BLOCKS = ["169.254.0.0/16", "169.254.169.254/32", "10.0.0.0/8", "fd00::/8", "::/0", "0.0.0.0/0", "192.168.1.16/28", "::ffff:0:0/96", "::/16", "::ffff:10.0.0.0/104", "::1",
+          "10.0.0.7", "::ffff:169.254.169.254"]
+
+
+FUNCTION = re.compile(r"\b(add|between|cidrMatch|concat|divide|endsWith|indexOf|length|match|modulo|multiply|number|startsWith|string|stringContains|substring|"
+                      r"subtract|wildcard)(?=~?\()")
 
 
 def quote(text: str) -> str:
@@ -88,6 +95,8 @@ class Rules:
             return f"between{case}({name}, {quote(left)}, {quote(right)}{greedy})", ["", "ur", "tmp", "usr", "usr/bin", "169.254.169.254", "var/tmp/a"]
         if form == 2:
             return f'concat({name}, ":", process.pid)', [f"{sample}:80", f"{sample}:1"]
+        if form == 3 and r.random() < 0.2:
+            return f'concat({name}, null)', [sample]
         if form == 3:
             return f"string({r.choice(NUMERIC)})", ["80", "0", "33", "200"]
         return f'concat("<", {name}, ">")', [f"<{sample}>"]
@@ -100,11 +109,14 @@ class Rules:
         small = r.choice([1, 2, 3, 7, 10])
         return r.choice([
             f"length({name})", f"indexOf{case}({name}, {quote(r.choice(['/', 'c', 'URL', 'k', '', '9.2']))})",
-            f"indexOf{case}({name}, {quote(r.choice(['/', 'c', 'l']))}, {r.choice([0, 1, 2, 9])})",
+            f"indexOf{case}({name}, {quote(r.choice(['/', 'c', 'l', '']))}, {r.choice([0, 1, 2, 9, 99, -1])})",
             f"number({numeric})", f"number(substring({name}, 0, 2))", f"add({numeric}, {small})", f"subtract({numeric}, {small})",
             f"multiply({numeric}, {small})", f"divide({numeric}, {small})", f"modulo({numeric}, {small})", f"{numeric} + {small}",
             f"{numeric} - {small}", f"{numeric} * {small}", f"{numeric} / {small}", f"{numeric} % {small}", f"{numeric} + {small} * 2",
-            f"({numeric} + {small}) * 2", f"length({name}) + {numeric}", f"number({quote('0x1f')})", f"{small} + {numeric} / 0",
+            f"({numeric} + {small}) * 2", f"length({r.choice([name, 'null'])}) + {r.choice([numeric, 'null'])}", f"number({numeric}, {r.choice(['null', '10', '16'])})",
+            f"indexOf{case}({name}, {quote('c')}, null)", f"add({numeric}, null)", f"+{numeric}",
+            f"-{numeric}", f"number({quote('0x1f')})", f"number(concat({quote(r.choice([' ', '+', '-', ' +', '0x']))}, {numeric}, {quote(' ')}))",
+            f"{small} + {numeric} / 0",
         ])
 
     def function_term(self) -> str:
@@ -119,7 +131,11 @@ class Rules:
             f"wildcard{case}({name}, {', '.join(quote(self.near(r.choice(TEXTS[name]))) for _ in range(r.choice([1, 2])))})",
             f"match{case}({name}, {', '.join(quote(r.choice(REGEXES)) for _ in range(r.choice([1, 2])))})",
             f"startsWith{case}({name}, {quote(part)})", f"endsWith{case}({name}, {quote(part)})",
-            f"stringContains{case}({name}, {quote(part)})",
+            f"stringContains{case}({name}, {quote(part)})", f"startsWith{case}({name}, null)", f"wildcard{case}({name}, null)",
+            f"{r.choice(['startsWith', 'endsWith', 'stringContains'])}{case}({r.choice(IPS)}, {quote(r.choice(['169.254', '::', '254', 'FD00', 'fd00:ec2', '10.']))})",
+            f"match{case}({r.choice(IPS)}, {quote(r.choice(['169.*', '.*::.*', 'FD.*', '[^:]*', '.*254']))})",
+            f"length({r.choice(IPS)}) {r.choice(['==', '>'])} {r.choice([3, 8, 15])}",
+            f"{r.choice(IPS)} regex {quote(r.choice(['169.*', '.*:.*', '::ffff.*', '10[.]0.*']))}",
             f"cidrMatch({r.choice(IPS)}, {', '.join(quote(r.choice(BLOCKS)) for _ in range(r.choice([1, 2])))})",
         ])
 
@@ -144,9 +160,10 @@ class Rules:
             return f"{value} {r.choice(['==', '!=', ':', 'like'])} {quote(r.choice(near))}"
         if chance < 0.95:
             value = quote(r.choice(s.ADDRESSES))
-            return r.choice([f"{r.choice(IPS)} {r.choice(['==', '!='])} {value}", f"{r.choice(IPS)} in ({value}, \"10.0.0.7\")",
+            return r.choice([f"{r.choice(IPS)} {r.choice(['==', '!=', '<', '>='])} {value}", f"source.ip {r.choice(['==', '!=', '<', '>='])} destination.ip",
+                             f"concat({r.choice(IPS)}, \":80\") == {quote(r.choice(s.ADDRESSES) + ':80')}", f"{r.choice(IPS)} in ({value}, \"10.0.0.7\")",
                              f"{r.choice(IPS)} : \"169.254.*\"", f"{r.choice(IPS)} != null"])
-        return r.choice(["true", "false", f"process.interactive {r.choice(['==', '!='])} {r.choice(['true', 'false'])}"])
+        return r.choice(["true", "false", self.field("process.interactive"), "not process.interactive", f"process.interactive {r.choice(['==', '!='])} {r.choice(['true', 'false'])}"])
 
     def expression(self, depth: int) -> str:
         r = self.random
@@ -161,7 +178,7 @@ class Rules:
     def condition(self) -> str:
         """A stage's: wide enough that sequences come about."""
         r = self.random
-        category = r.choice(["process", "process", "process", "network", "network", "any", "any", "web"])
+        category = r.choice(["process", "process", "process", "network", "network", "any", "any", "web", '"any"', '"network"'])
         if r.random() < 0.5:
             return f"{category} where true"
         return f"{category} where {self.expression(1)}"
@@ -183,11 +200,17 @@ class Rules:
             text += f"\nuntil [{self.condition()}]" + (f" by {r.choice(KEYS)}" if own else "")
         return text
 
+    def spelled(self, text: str) -> str:
+        """With some functions' names in another case."""
+        def one(name: re.Match) -> str:
+            return self.one([name[0]] * 6 + [name[0].lower(), name[0].upper()])
+        return FUNCTION.sub(one, text)
+
     def rule(self) -> str:
         r = self.random
         if r.random() < 0.4:
-            return self.sequence()
-        return f"{r.choice(['process', 'network', 'any'])} where {self.expression(r.choice([1, 2, 3]))}"
+            return self.spelled(self.sequence())
+        return self.spelled(f"{r.choice(['process', 'network', 'any'])} where {self.expression(r.choice([1, 2, 3]))}")
 
 
 def rules(seed: int, count: int) -> dict[str, str]:

@@ -6,6 +6,7 @@ stream(seed, events) gives lines as bytes; some are no events, `malformed` of th
 
 from __future__ import annotations
 
+import codecs
 import datetime
 import json
 import random
@@ -53,7 +54,7 @@ class Stream:
 
     def event(self) -> dict:
         r = self.random
-        kind = r.choice(["process"] * 9 + ["network"] * 9 + ["web", "file", "Process", "authentication"])
+        kind = r.choice(["process"] * 9 + ["network"] * 9 + ["web", "file", "Process", "authentication", "any"])
         action = {"process": ["exec"] * 8 + ["fork", "Exec", "end"], "network": ["connection_attempted"] * 8 + ["connection_accepted"],
                   "web": ["metadata_request"]}.get(kind, ["exec", "creation"])
         event = {
@@ -78,6 +79,7 @@ class Stream:
         }
         if kind != "process" or r.random() < 0.1:
             event |= {"destination.ip": self.pick(ADDRESSES), "destination.port": self.pick(NUMBERS), "source.ip": self.pick(ADDRESSES, 0.3),
+                      "network.forwarded_ip": self.pick(ADDRESSES, 0.5),
                       "http.response.status_code": self.pick(NUMBERS, 0.4), "url.path": self.pick(PATHS, 0.4)}
         return {name: value for name, value in event.items() if value is not ...}
 
@@ -92,7 +94,7 @@ class Stream:
         if form < 0.30:
             return str(self.now)
         if form < 0.33:
-            return f"{micros // 1000}.{micros % 1000:03}"
+            return f"{micros // 1000}.{micros % 1000:03}{r.choice(['', '', '99999999'])}"
         offset = datetime.timedelta(minutes=r.choice([0, 0, 0, 60, 120, 330, -570]))
         time = datetime.datetime(1970, 1, 1) + datetime.timedelta(microseconds=micros) + offset
         text = time.strftime(r.choice(["%Y-%m-%dT%H:%M:%S"] * 5 + ["%Y-%m-%d %H:%M:%S"]))
@@ -128,7 +130,8 @@ class Stream:
         r = self.random
         if r.randrange(1000) < self.malformed:
             return r.choice([b"{", b"[]", b"17", b"", b"{}", b'{"@timestamp":"yesterday"}', b'{"@timestamp":1,}', b'{"@timestamp":1} x',
-                             b'{"@timestamp":null,"event.category":"process"}', b'{"@timestamp":"2026-02-30T00:00:00Z"}', b'\xff{"@timestamp":1}'])
+                             b'{"@timestamp":null,"event.category":"process"}', b'{"@timestamp":"2026-02-30T00:00:00Z"}', b'\xff{"@timestamp":1}',
+                             b'\xef\xbb\xbf{"@timestamp":1}'])
         event = self.nested({"@timestamp": self.timestamp(), **self.event()})
         if r.random() < 0.3:
             keys = list(event)
@@ -140,4 +143,5 @@ class Stream:
 
 def stream(seed: int, events: int, malformed: int = 0) -> list[bytes]:
     source = Stream(seed, malformed)
-    return [source.line() for _ in range(events)]
+    lines = [source.line() for _ in range(events)]
+    return [codecs.BOM_UTF8 + lines[0], *lines[1:]] if seed % 2 else lines

@@ -130,6 +130,7 @@ TEST(ExecHistory, WhatTheLimitDropsIsUnknownAndCounted) {
   EXPECT_EQ(history.counters().dropped_recent, 1u);
   EXPECT_TRUE(history.unknown_since(at(0ms), at(0ms)));
   EXPECT_FALSE(history.unknown_since(at(1ms), at(9ms)));
+  EXPECT_EQ(history.dropped_until(), at(0ms));
   add(history, exec_of(6, at(10ms)));
   add(history, exec_of(7, at(11ms)));
   EXPECT_EQ(history.processes(), 2u);
@@ -139,6 +140,11 @@ TEST(ExecHistory, WhatTheLimitDropsIsUnknownAndCounted) {
   add(history, exec_of(8, at(13ms)));
   EXPECT_TRUE(history.find(8, 7)) << "the dead make room";
   EXPECT_FALSE(history.find(6, 7));
+  EXPECT_EQ(history.counters().buried_early, 1u);
+  EXPECT_TRUE(history.unknown_since(at(10ms), at(10ms))) << "what the buried one did";
+  EXPECT_FALSE(history.lost_since(at(0ms), at(99ms))) << "it was told when it happened";
+  history.expire(at(60000ms) + 14ms);
+  EXPECT_FALSE(history.unknown_since(at(0ms), at(12ms)));
 }
 
 }  // namespace

@@ -19,7 +19,7 @@ class EventOf : public testing::Test {
     request_.path = "/latest/user-data";
     request_.method = "GET";
     request_.user_agent = "x/1";
-    return event_of(lineage, {endpoint, "host-1", &request_}, as);
+    return event_of(lineage, {endpoint, "host-1", &request_, true}, as);
   }
   static eql::Values values(eql::Event const &event, std::string_view field) {
     auto const *found = event.find(field);
@@ -161,6 +161,19 @@ TEST_F(EventOf, ClaimsTheArgumentsThatWereErasedSince) {
 
 TEST_F(EventOf, NamesTheHostThatASequenceJoinsOn) {
   EXPECT_THAT(values(event(*person("agent"), Presented::exec), "host.id").claimed, ElementsAre("host-1"));
+}
+
+TEST_F(EventOf, NamesTheTransportAsTheEventsThatAreWrittenDo) {
+  auto const of = [&](std::string_view endpoint, Presented as) {
+    auto const each = event(*person("agent"), as, endpoint);
+    auto const transport = values(each, "network.transport").claimed, type = values(each, "network.type").claimed;
+    return (transport.empty() ? "-" : transport.front()) + ' ' + (type.empty() ? "-" : type.front());
+  };
+  EXPECT_EQ(of("169.254.169.254:80", Presented::request), "tcp ipv4");
+  EXPECT_EQ(of("[fd00:ec2::254]:80", Presented::connection), "tcp ipv6");
+  EXPECT_EQ(of("169.254.169.254:80", Presented::exec), "- -");
+  auto const local = event_of(*person("agent"), {"169.254.169.254:80", "host-1", nullptr, false}, Presented::request);
+  EXPECT_EQ(local.find("network.transport"), nullptr) << "the UNIX listener";
 }
 
 // A policy may name exactly what an event can have.

@@ -75,6 +75,18 @@ TEST_F(LiveRulesTest, TheRequestersOwnExecIsPresentedHoweverLongAgoItWas) {
   EXPECT_THAT(connect(21s, curl()), SizeIs(1)) << "every connection anew";
 }
 
+TEST_F(LiveRulesTest, WhatTheLimitsRefusedIsCountedAcrossReloads) {
+  auto const by_args = rule("sequence by process.args [process where true] [network where true]");
+  auto many = *curl();
+  for (int i = 0; i < 17; ++i) many.process.args.push_back(std::to_string(i));
+  for (std::uint64_t round = 1; round <= 2; ++round) {
+    use(by_args);
+    live_.exec({moment(1000ms), shared(many)});
+    EXPECT_EQ(live_.counters().uncombined, round);
+    EXPECT_EQ(live_.counters().pending, 16u);
+  }
+}
+
 TEST_F(LiveRulesTest, ASiblingsExecMatchesWithinMaxspanOnly) {
   live_.exec({moment(5000ms), curl()});
   auto const matches = connect(6000ms, reader());

@@ -143,6 +143,20 @@ TEST_F(ExecContextTest, SaysWhatMayBeMissing) {
   EXPECT_EQ(context_.missing(who, at(5000ms)), MissingExecs::none) << "no rule asks";
 }
 
+// With a maxspan of an hour the history is too small for a busy host; the rules were told all the same.
+TEST_F(ExecContextTest, WhatTheRulesWereToldIsNotLostForThem) {
+  Attribution who;
+  who.holders = {as_read(shell_)};
+  auto const limit = static_cast<int>(ExecHistoryOptions{}.recent);
+  for (int i = 0; i <= limit; ++i) execs_.tell(exec_of(exec_, shell_, at(1000ms)));
+  ASSERT_TRUE(execs_.events()->history().unknown_since(at(1000ms), at(1000ms)));
+  EXPECT_TRUE(context_.may_miss_exec_after(at(1000ms))) << "a holder's exec may be forgotten";
+  EXPECT_NE(context_.missing(who, at(1500ms)), MissingExecs::lost);
+  context_.use({sequence_rule()});
+  EXPECT_EQ(context_.missing(who, at(1500ms)), MissingExecs::lost) << "these rules were not told";
+  EXPECT_NE(context_.missing(who, at(2001ms)), MissingExecs::lost);
+}
+
 TEST(ExecContextWithoutEvents, AddsNothingAndMissesNothing) {
   ExecContext context(nullptr, "host-1");
   context.use({sequence_rule()});

@@ -95,5 +95,17 @@ TEST_F(AlertLimiterTest, NegativeMaximumIsNoLimit) {
   for (int i = 0; i < 1000; ++i) EXPECT_TRUE(limiter_.admit(alert, now_));
 }
 
+// Of a recording: the years 0 and 9999.
+TEST_F(AlertLimiterTest, TimesThatNanosecondsHaveNoRoomFor) {
+  for (std::int64_t const start : {-62'167'219'200'000, 253'402'300'799'000}) {
+    now_ = AlertLimiter::Time(std::chrono::milliseconds(start));
+    for (int i = 0; i < 4; ++i) EXPECT_EQ(admit("/usr/bin/curl"), i < 3);
+    EXPECT_TRUE(limiter_.ended(now_ + minutes(5) - std::chrono::milliseconds(1)).empty());
+    auto const summaries = limiter_.ended(now_ + minutes(5));
+    ASSERT_EQ(summaries.size(), 1u);
+    EXPECT_EQ(summaries[0].end, now_ + minutes(5));
+  }
+}
+
 }  // namespace
 }  // namespace imdsgate

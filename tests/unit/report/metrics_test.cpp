@@ -67,6 +67,8 @@ TEST(Metrics, NamesAndLabels) {
   metrics.set_connections(5);
   metrics.set_tokens(9, 4);
   metrics.set_rates_untracked(6);
+  metrics.set_rule_limits({1, 2, 3, 4, 5});
+  metrics.set_pending_sequences(8);
   metrics.set_denied_tokens_forgotten(3);
   metrics.count_reload(true);
   metrics.count_reload(false);
@@ -90,6 +92,12 @@ TEST(Metrics, NamesAndLabels) {
       {"imdsgate_connections", 5},
       {"imdsgate_tokens", 9},
       {"imdsgate_rates_untracked_total", 6},
+      {R"(imdsgate_rule_limits_total{limit="sequences"})", 1},
+      {R"(imdsgate_rule_limits_total{limit="join_keys"})", 2},
+      {R"(imdsgate_rule_limits_total{limit="values"})", 3},
+      {R"(imdsgate_rule_limits_total{limit="execs"})", 4},
+      {R"(imdsgate_rule_limits_total{limit="processes"})", 5},
+      {"imdsgate_pending_sequences", 8},
       {"imdsgate_denied_tokens_forgotten_total", 3},
       {"imdsgate_tokens_refused_total", 4},
       {R"(imdsgate_reloads_total{result="loaded"})", 1},

@@ -134,8 +134,11 @@ TEST(Eql, Categories) {
   EXPECT_TRUE(matches(query("\"\"\"process\"\"\" where true"), event, View::by_polarity));
   EXPECT_FALSE(matches(query("network where true"), event, View::by_polarity));
   EXPECT_FALSE(matches(query("Process where true"), event, View::by_polarity));
+  EXPECT_FALSE(matches(query("\"any\" where true"), event, View::by_polarity));
   event.category = "any";
   EXPECT_FALSE(matches(query("process where true"), event, View::by_polarity));
+  EXPECT_TRUE(matches(query("\"any\" where true"), event, View::by_polarity));
+  EXPECT_TRUE(matches(query("any where true"), event, View::by_polarity));
 }
 
 TEST(Eql, QueriesThatAreNone) {
@@ -166,6 +169,24 @@ TEST(Eql, QueriesThatAreNone) {
     EXPECT_EQ(std::to_string(found->line) + ':' + std::to_string(found->column), place) << text;
     EXPECT_TRUE(found->text.starts_with(problem)) << found->text;
   }
+}
+
+TEST(Eql, ATermWithMoreChoicesThanAreTriedIsCounted) {
+  Event event;
+  for (char const *const field : {"a", "b"}) {
+    Values values;
+    for (int i = 0; i < 64; ++i) values.claimed.push_back(std::to_string(i));
+    event.set(field, std::move(values));
+  }
+  Query const query = compiled("concat(a, b) == \"x\"");
+  auto const before = terms_not_all_tried();
+  EXPECT_FALSE(matches(query, event, View::by_polarity));
+  EXPECT_EQ(terms_not_all_tried(), before);  // 4096 are
+  Values more;
+  for (int i = 0; i < 65; ++i) more.claimed.push_back(std::to_string(i));
+  event.set("a", std::move(more));
+  EXPECT_FALSE(matches(query, event, View::by_polarity));
+  EXPECT_EQ(terms_not_all_tried(), before + 1);
 }
 
 TEST(Eql, NamesTheFieldsOfAQuery) {

@@ -103,6 +103,15 @@ TEST(Sequence, Table) {
   }
 }
 
+TEST(Sequence, WhatTheLimitOfKeysLeavesOutIsCounted) {
+  Engine engine({rule("sequence by k, j [p where true] [n where true]")}, {});
+  Stream stream{engine, 0, {}};
+  stream.feed("0:p k=1|2|3|4 j=a|b|c|d|a|b; 1:p k=1|1|1|2 j=a");
+  EXPECT_EQ(engine.counters().uncombined, 0u);
+  stream.feed("2:p k=1|2|3|4|5 j=a|b|c|d; 3:p k=1|2|3|4|5|6|7|8|9|10|11|12|13|14|15|16|17 j=a");
+  EXPECT_EQ(engine.counters().uncombined, 2u);
+}
+
 TEST(Sequence, ErrorTable) {
   for (auto const &[number, columns] : fixture_table("sequence_errors.txt")) {
     auto const result = compile_rule_query(with_newlines(columns[0]), {"q", 1, 1, 0, {}});
