@@ -39,6 +39,17 @@ select_lab() {
   slice=$mount/system.slice group=$mount/imdsgate-lab-$1
 }
 
+# Runs a command while no other lab makes or removes what labs share: a directory is not removed between another's making it
+# and putting its own into it. What the command starts must not outlive it: it would hold the lock.
+alone() {
+  local lock status=0
+  exec {lock}</run
+  flock "$lock"
+  "$@" || status=$?
+  exec {lock}<&-
+  return "$status"
+}
+
 set_sysctl() { # namespace, name, value: a kernel without it has nothing to set
   nsenter --net="/run/netns/$1" sysctl -qw "$2=$3" 2>/dev/null || true
 }
@@ -120,7 +131,7 @@ up() {
   select_lab "$1"
   [[ ! -e /run/netns/$host && ! -e $group ]] || die "there is a lab $1 already"
   trap 'trap - ERR; down "$host"' ERR
-  install -d -m 755 "$directory" "$state" "$state/home" "$programs"
+  alone install -d -m 755 "$directory" "$state" "$state/home" "$programs"
   mkdir "$group" "$group/cloud" "$group/daemon" "$group/client"
   make_network
   trap - ERR
@@ -148,7 +159,7 @@ enter() {
   [[ $cgroup =~ ^[A-Za-z0-9._@-]+(/[A-Za-z0-9._@-]+)*$ && $cgroup != *..* ]] || die "exec: bad cgroup $cgroup"
   if [[ -n $unit ]]; then
     [[ $unit =~ ^[A-Za-z0-9:_.@-]+\.(service|scope)$ ]] || die "exec: bad unit $unit"
-    mkdir -p "$slice/$unit"
+    alone mkdir -p "$slice/$unit"
     echo "$unit" >>"$directory/units"
     echo $BASHPID >"$slice/$unit/cgroup.procs"
   else
@@ -234,7 +245,7 @@ down() {
   local namespace unit
   if [[ -e $directory/units ]]; then
     while read -r unit; do rmdir "$slice/$unit" 2>/dev/null || true; done <"$directory/units"
-    rmdir "$slice" 2>/dev/null || true
+    alone rmdir "$slice" 2>/dev/null || true
   fi
   local containers=()
   [[ ! -e $directory/containers ]] || mapfile -t containers <"$directory/containers"
@@ -242,7 +253,7 @@ down() {
     [[ ! -e /run/netns/$namespace ]] || ip netns del "$namespace"
   done
   rm -rf --one-file-system "$directory" "$state" "$programs"
-  rmdir --ignore-fail-on-non-empty /run/imdsgate-lab /var/lib/imdsgate-lab /opt/imdsgate-lab 2>/dev/null || true
+  alone rmdir --ignore-fail-on-non-empty /run/imdsgate-lab /var/lib/imdsgate-lab /opt/imdsgate-lab 2>/dev/null || true
 }
 
 run() {

@@ -10,8 +10,9 @@ namespace imdsgate {
 namespace asio = boost::asio;
 
 namespace {
-constexpr auto kSettleWithin = std::chrono::milliseconds(100);
-constexpr auto kContainersWithin = std::chrono::milliseconds(150);
+// What comes after the name has shares of the time that the name itself has.
+std::chrono::milliseconds settle_within(Limits const &limits) { return limits.attribution_timeout / 3; }
+std::chrono::milliseconds containers_within(Limits const &limits) { return limits.attribution_timeout / 2; }
 }  // namespace
 
 Identification::Identification(Sources sources, Flow flow, asio::any_io_executor executor,
@@ -29,7 +30,7 @@ asio::awaitable<AttributionResult> Identification::look(std::uint64_t received) 
   auto method = flow_.transport == Transport::tcp ? Attribution::Method::sock_diag : Attribution::Method::peercred;
   if (result) method = result->method;
   sources_.metrics.observe_attribution(method, std::chrono::steady_clock::now() - before);
-  auto const deadline = std::chrono::steady_clock::now() + kSettleWithin;
+  auto const deadline = std::chrono::steady_clock::now() + settle_within(sources_.limits);
   bool const settled = co_await sources_.execs.settled(deadline);
   // What the kernel wrote down is about this connection; everybody else was found by its addresses.
   bool const by_address = result && result->method != Attribution::Method::bpf;
@@ -73,7 +74,7 @@ void Identification::evaluate(Attribution const &who, bool settled) {
 // Only of those whose id is proven: nobody has himself taken for another's container by naming a cgroup after it.
 asio::awaitable<void> Identification::ask_about_containers(std::vector<LineagePtr> holders) {
   if (sources_.containers == nullptr) co_return;
-  auto const until = std::chrono::steady_clock::now() + kContainersWithin;
+  auto const until = std::chrono::steady_clock::now() + containers_within(sources_.limits);
   for (auto const &holder : holders) {
     if (lacks_container(holder) && !container_of(holder->process)) {
       co_await sources_.containers->ask(*holder->process.container_id, until);

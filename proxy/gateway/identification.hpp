@@ -1,7 +1,6 @@
 // Attribution over the life of one connection, and what its sequence rules made of it. A name that the kernel's own record
 // of the connection gives stands alone; without one, a name is given only when who held the socket at accept and who holds
 // it at the request are the same. Whoever is known to have exec'd in between has none (design §4).
-// (design §4).
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
@@ -12,6 +11,7 @@
 #include "attribute/attributor.hpp"
 #include "attribute/container_runtime.hpp"
 #include "gateway/exec_context.hpp"
+#include "gateway/settings.hpp"
 #include "report/metrics.hpp"
 
 namespace imdsgate {
@@ -22,6 +22,7 @@ class Identification {
     Attributor &attributor;
     ExecContext &execs;
     Metrics &metrics;
+    Limits const &limits;  // as they are by then: a reload changes them
     ContainerRuntime *containers = nullptr;  // nullptr: nobody is asked what a container is
   };
   // `was_reset`: of the connection; whoever has its addresses is its client only while it stands.

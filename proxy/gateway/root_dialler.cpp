@@ -18,7 +18,7 @@ namespace imdsgate {
 namespace asio = boost::asio;
 
 namespace {
-constexpr auto kDeadline = std::chrono::milliseconds(500);  // it does not wait for the network: only for a processor
+constexpr auto kDeadline = std::chrono::seconds(5);  // it does not wait for the network: only for a processor
 
 ConnectFailure no_dialler(std::string why) {
   return {Reason::upstream_unreachable, "the dialler of uid 0 " + std::move(why)};

@@ -59,8 +59,9 @@ Session::Session(Gateway &gateway, Connection client, Flow flow, Admission::Tick
       client_(std::move(client)),
       flow_(std::move(flow)),
       ticket_(std::move(ticket)),
-      identification_({gateway.parts().attributor, gateway.parts().execs, gateway.parts().metrics, gateway.parts().containers}, flow_,
-                      client_.socket().get_executor(), [this] { return client_.was_reset(); }),
+      identification_({gateway.parts().attributor, gateway.parts().execs, gateway.parts().metrics, gateway.limits(),
+                       gateway.parts().containers},
+                      flow_, client_.socket().get_executor(), [this] { return client_.was_reset(); }),
       watchdog_(client_.socket().get_executor(),
                 [this] {
                   boost::system::error_code ignored;

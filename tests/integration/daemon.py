@@ -62,6 +62,7 @@ class Gateway:
             "attribution": os.environ.get("IMDSGATE_ATTRIBUTION"), **configuration,
             # No test goes by how fast this machine is.
             "limits": {"attribution_timeout": "5s", **configuration.get("limits", {})},
+            "upstream": {"connect_timeout": "5s", **configuration.get("upstream", {})},
         }
         self.write()
 
@@ -101,14 +102,14 @@ class Gateway:
         pidfd = os.pidfd_open(self.process.pid)
         try:
             while True:
-                readable, _, _ = select.select([notify, pidfd], [], [], 20)
+                readable, _, _ = select.select([notify, pidfd], [], [], 60)
                 if notify in readable:
                     if b"READY=1" in notify.recv(4096).split(b"\n"):
                         return
                 elif pidfd in readable:
                     raise AssertionError(f"imdsgate ended with {self.process.wait()}:\n{self.log()}")
                 else:
-                    raise AssertionError(f"no READY within 20 s:\n{self.log()}")
+                    raise AssertionError(f"no READY within 60 s:\n{self.log()}")
         finally:
             os.close(pidfd)
 
@@ -119,7 +120,7 @@ class Gateway:
     def log(self) -> str:
         return self.errors.read_text(errors="replace")[-4000:] if self.errors.exists() else ""
 
-    def stop(self, number: int = signal.SIGTERM, timeout: float = 10) -> int:
+    def stop(self, number: int = signal.SIGTERM, timeout: float = 30) -> int:
         """Signals it and returns its exit status."""
         if self.process.poll() is None:
             self.process.send_signal(number)
@@ -128,7 +129,7 @@ class Gateway:
     def events(self) -> list[dict]:
         return follow.lines(self.events_path)
 
-    def wait_event(self, predicate, timeout: float = 10, skip: int = 0) -> dict:
+    def wait_event(self, predicate, timeout: float = 30, skip: int = 0) -> dict:
         return follow.wait_line(self.events_path, predicate, timeout, skip)
 
     def control(self, *arguments: str, **options) -> subprocess.CompletedProcess:

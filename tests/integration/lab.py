@@ -19,7 +19,8 @@ REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 SCRIPT = REPOSITORY / "scripts" / "lab.sh"
 CLIENTS = REPOSITORY / "tests" / "integration" / "clients"
 V4, V6 = "169.254.169.254", "fd00:ec2::254"
-ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "HOME": "/nonexistent"}
+ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "HOME": "/nonexistent",
+               "AWS_METADATA_SERVICE_TIMEOUT": "15"}  # botocore's second is one that the machine may stand still
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -34,7 +35,7 @@ class Lab:
         self.service_pid = 0
 
     def _script(self, *arguments: str) -> str:
-        done = subprocess.run([SCRIPT, *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, env=ENVIRONMENT)
+        done = subprocess.run([SCRIPT, *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=180, env=ENVIRONMENT)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
@@ -66,7 +67,7 @@ class Lab:
             return str(argument)
         return shutil.copy(argument, self.programs)
 
-    def run(self, *command, user=None, cgroup=None, cloud=False, timeout=30, cwd="/", env={}, unit=None,
+    def run(self, *command, user=None, cgroup=None, cloud=False, timeout=120, cwd="/", env={}, unit=None,
             container=None) -> subprocess.CompletedProcess:
         """To its end, as `user`, in the host namespace (or the cloud's, or a container's)."""
         return subprocess.run(self.command(list(command), user, cgroup, cloud, unit=unit, container=container), stdin=subprocess.DEVNULL, capture_output=True,
@@ -113,7 +114,7 @@ class Lab:
         """What the service has logged so far."""
         return follow.lines(self.directory / "cloud.ndjson")
 
-    def wait_received(self, predicate, timeout: float = 10) -> dict:
+    def wait_received(self, predicate, timeout: float = 30) -> dict:
         return follow.wait_line(self.directory / "cloud.ndjson", predicate, timeout)
 
     def rules(self) -> str:

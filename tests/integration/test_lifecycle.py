@@ -55,7 +55,7 @@ def test_enforce_stop_keeps_the_fence(gateway, served):
     daemon = gateway("enforce", lab=served)
     assert daemon.stop() == 0
     for url in (URL, URL6):
-        done = served.run("curl", "-sS", "-g", "--max-time", "5", url, user=1001)
+        done = served.run("curl", "-sS", "-g", "--max-time", "15", url, user=1001)
         assert done.returncode == 7, done.stderr  # refused at once: not a time-out
     assert gateway("enforce", lab=served, name="again").process.poll() is None
     assert served.curl(URL)[0] == 403
@@ -64,7 +64,7 @@ def test_enforce_stop_keeps_the_fence(gateway, served):
 @pytest.mark.parametrize("mode,on_stop,status", [("audit", "keep", 0), ("enforce", "remove", 200)])
 def test_on_stop_is_obeyed(gateway, served, mode, on_stop, status):
     assert gateway(mode, lab=served, on_stop=on_stop).stop() == 0
-    assert served.curl("--max-time", "3", URL)[0] == status
+    assert served.curl("--max-time", "15", URL)[0] == status
 
 
 def test_a_request_in_flight_is_served_to_its_end(gateway, served):
@@ -75,7 +75,7 @@ def test_a_request_in_flight_is_served_to_its_end(gateway, served):
         daemon.process.send_signal(signal.SIGTERM)
         answer = Reader(connection).answer()
     assert answer.complete and answer.body == b"x" * 20
-    assert daemon.process.wait(8) == 0
+    assert daemon.process.wait(60) == 0
 
 
 def test_a_stalled_request_does_not_hold_the_stop(gateway, served):
@@ -83,7 +83,7 @@ def test_a_stalled_request_does_not_hold_the_stop(gateway, served):
     with served.connect() as connection:
         connection.sendall(get("/fault/stall"))
         served.wait_received(lambda line: line["ev"] == "request")
-        assert daemon.stop(timeout=8) == 0
+        assert daemon.stop(timeout=30) == 0  # the stall does not end by itself
 
 
 def test_reload_with_a_bad_file_keeps_the_old_policy(gateway, served):
@@ -106,7 +106,7 @@ def test_a_bad_file_at_start_lists_every_problem(served):
     daemon = Gateway(served, "audit")
     daemon.config.write_text('mode: enforced\nprovider: ec2\nlisten: {prot: 880}\nlimits: {connections: many}\nnonsense: 1\n')
     before = served.rules()
-    done = daemon.control("run", timeout=10)
+    done = daemon.control("run", timeout=60)
     assert done.returncode == 2
     lines = [line for line in done.stderr.splitlines() if f"{daemon.config}:" in line]
     assert {int(line.split(f"{daemon.config}:")[1].split(":")[0]) for line in lines} == {1, 3, 4, 5}, done.stderr
@@ -116,10 +116,10 @@ def test_a_bad_file_at_start_lists_every_problem(served):
 def test_a_second_instance_touches_nothing(gateway, served):
     daemon = gateway("audit", lab=served)
     rules = served.rules()
-    same = daemon.control("run", timeout=10)
+    same = daemon.control("run", timeout=60)
     assert same.returncode == 1 and f"pid {daemon.pid}" in same.stderr, same.stderr
     other = Gateway(served, "enforce", name="other")
-    done = other.control("run", timeout=10)
+    done = other.control("run", timeout=60)
     assert done.returncode == 1 and "880" in done.stderr, done.stderr
     assert served.rules() == rules
     assert served.curl(URL)[0] == 200
@@ -129,7 +129,7 @@ def test_mode_changes_the_verdict_at_once_and_says_who_asked(gateway, served):
     daemon = gateway("audit", lab=served)
     assert served.curl(URL)[0] == 200
     process = subprocess.Popen(served.command([BINARY, "mode", "enforce", "--config", daemon.config]), env=ENVIRONMENT, stdin=subprocess.DEVNULL)
-    assert process.wait(10) == 0
+    assert process.wait(60) == 0
     assert served.curl(URL)[0] == 403
     event = daemon.wait_event(has(event__action="mode_changed"))
     assert (field(event, "imdsgate.mode"), field(event, "user.id"), field(event, "process.pid")) == ("enforce", "0", process.pid)
@@ -154,7 +154,7 @@ def test_after_a_crash_on_stop_can_be_applied(gateway, served, mode, status):
     assert daemon.stop(signal.SIGKILL) == -signal.SIGKILL
     done = served.run(BINARY, "intercept", "remove", "--on-stop", "--config", daemon.config)
     assert done.returncode == 0, done.stderr
-    assert served.curl("--max-time", "3", URL)[0] == status
+    assert served.curl("--max-time", "15", URL)[0] == status
     assert gateway(mode, lab=served, name="again").process.poll() is None
 
 
@@ -163,7 +163,7 @@ def test_existing_rules_are_refused_by_name(served):
     assert served.run("iptables", "-A", *rule).returncode == 0
     before = served.rules()
     daemon = Gateway(served, "audit")
-    done = daemon.control("run", timeout=15)
+    done = daemon.control("run", timeout=60)
     assert done.returncode == 1
     assert "filter" in done.stderr and "--uid-owner 1003" in done.stderr, done.stderr
     assert without_empty_tables(served.rules()) == without_empty_tables(before)
@@ -243,7 +243,7 @@ def test_without_the_capabilities_for_bpf(served):
 def test_bpf_alone_is_refused_where_it_does_not_load(served):
     daemon = Gateway(served, "audit", attribution="bpf")
     daemon.start(ready=False, by=("setpriv", "--bounding-set=-bpf,-perfmon,-sys_admin", "--inh-caps=-bpf,-perfmon,-sys_admin", "--"))
-    assert daemon.process.wait(20) == 1
+    assert daemon.process.wait(60) == 1
     assert "attribution: bpf: " in daemon.log() and "CAP_BPF" in daemon.log()
 
 
@@ -263,7 +263,7 @@ def test_a_listener_that_is_not_its_own_alone_is_refused(served):
     before = served.rules()
     daemon = Gateway(served, "audit")
     daemon.start(ready=False, by=("/usr/bin/python3", CLIENTS / "inherit.py", "--shared"))
-    assert daemon.process.wait(10) == 1
+    assert daemon.process.wait(60) == 1
     assert "listens on 127.0.0.1:880 too" in daemon.log()
     assert served.rules() == before
 
@@ -283,6 +283,6 @@ def test_unix_listener(gateway, served):
 
 def test_no_capability_says_which_and_for_what(served):
     daemon = Gateway(served, "audit")
-    done = served.run("setpriv", "--bounding-set=-net_admin", "--inh-caps=-net_admin", "--", BINARY, "run", "--config", daemon.config, timeout=10)
+    done = served.run("setpriv", "--bounding-set=-net_admin", "--inh-caps=-net_admin", "--", BINARY, "run", "--config", daemon.config, timeout=60)
     assert done.returncode == 1
     assert "CAP_NET_ADMIN" in done.stderr and "firewall" in done.stderr

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import select
 import subprocess
+import time
 
 import pytest
 
 from daemon import Gateway, field, has, reasons
-from lab import CLIENTS, ENVIRONMENT, V4, V6
+from lab import CLIENTS, ENVIRONMENT, V4, V6, deadline
 
 MAC = "/latest/meta-data/mac"
 RESET = {"ECONNABORTED", "ECONNRESET", "EPIPE", "RemoteDisconnected"}
@@ -24,7 +26,7 @@ class Kept:
         self.port = int(self.said().split()[1])
 
     def said(self) -> str:
-        assert select.select([self.process.stdout], [], [], 15)[0], "the client says nothing"
+        assert select.select([self.process.stdout], [], [], 60)[0], "the client says nothing"
         return self.process.stdout.readline().strip()
 
     def send(self, path: str) -> None:
@@ -73,7 +75,10 @@ def test_enforce_resets_it_and_names_its_owner(gateway, served, kept, address, t
     assert field(event, "process.executable").startswith("/usr/bin/python3")
     assert field(event, "destination.ip") == (V6 if address == V6 else V4) and field(event, "destination.port") == 80
     assert field(event, "imdsgate.action") == "block" and reasons(event) == {"older_connection"}
-    assert "1 destroyed, 0 left" in daemon.log()
+    left = deadline(30)
+    while "1 destroyed, 0 left" not in daemon.log():  # which is said after all of them
+        assert left() > 0, daemon.log()
+        time.sleep(0.05)
     assert served.curl(f"http://{V4}{MAC}")[0] == 403  # whoever comes now comes to the gateway
 
 
@@ -120,7 +125,10 @@ def test_its_own_connections_and_its_clients_are_left_alone(gateway, served, kep
 def test_what_the_service_has_closed_is_none(gateway, served, kept):
     """A pool of connections holds on to such for as long as nobody uses them."""
     client = kept(served)
+    service = os.pidfd_open(served.service_pid)
     served.run("kill", str(served.service_pid))
+    assert select.select([service], [], [], 60)[0], "the service does not end"
+    os.close(service)
     served.serve()
     states = served.run("ss", "-Htn", "state", "close-wait", "dst", V4).stdout
     assert f":{client.port} " in states, states

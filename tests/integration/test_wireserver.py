@@ -103,7 +103,7 @@ def test_without_the_agents_rules_only_root_is_dialled_for_as_root(azure, guarde
     assert azure.curl(VERSIONS + "&late")[0] in (403, 504)
     assert not [line for line in azure.received()[since:] if "late" in line.get("target", "")]
     # The look for drift finds them.
-    changed = daemon.wait_event(has(event__action="existing_changed"), timeout=30)
+    changed = daemon.wait_event(has(event__action="existing_changed"), timeout=120)
     assert "uid all but 0" in field(changed, "imdsgate.existing")
     assert azure.curl(VERSIONS, user=0)[0] == 200 and azure.curl(VERSIONS)[0] == 403
 

@@ -50,6 +50,13 @@ def benches(programs):
         yield lambda tier: made.get(tier) or made.setdefault(tier, bench(start, tier, programs))
 
 
+@pytest.fixture
+def storm_bench(programs):
+    """storm_bench(tier): one of its own, with room for all that are under way while the machine is busy elsewhere."""
+    with gateways() as start:
+        yield lambda tier: bench(start, tier, programs, limits={"connections": 4096, "connections_per_uid": 4096})
+
+
 @pytest.fixture(scope="session")
 def enforcing(programs):
     """The same in enforce, where nothing is served without a grant, and only the cases' programs of uid 1001 have one."""

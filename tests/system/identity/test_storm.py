@@ -7,14 +7,16 @@ import json
 
 import pytest
 
+import follow
 import suite
 from daemon import field
+from lab import deadline
 
 
 @pytest.mark.parametrize("tier", suite.TIERS)
-def test_a_storm(tier: str, benches, request):
+def test_a_storm(tier: str, storm_bench, request):
     connections = request.config.getoption("connections")
-    bench = benches(tier)
+    bench = storm_bench(tier)
     name = f"storm-{tier}"
     bench.lab.run("sysctl", "-qw", *ENOUGH_PORTS)
     patience = 60 + connections / 200
@@ -26,7 +28,7 @@ def test_a_storm(tier: str, benches, request):
     assert last
     bench.gateway.wait_event(lambda event: field(event, "url.path") == "/latest/meta-data/identity/storm-over/1", timeout=patience)
     outcomes, wrong = collections.Counter(), []
-    for event in requests(bench, prefix):
+    for event in all_requests(bench, prefix, connections, patience):
         number = int(field(event, "url.path").removeprefix(prefix))
         outcome = suite.outcome(event, truths[number])
         outcomes[outcome] += 1
@@ -47,6 +49,17 @@ ENOUGH_PORTS = ["net.ipv4.ip_local_port_range=1024 65535", "net.ipv4.tcp_tw_reus
 # Why nobody could be named, of who is gone by then.
 REASONS = {"socket_gone", "socket_not_found", "no_holder", "process_gone", "holder_uncertain", "holder_changed", "unreadable",
            "walk_timeout", "attribution_timeout", "attribution_busy"}
+
+
+def all_requests(bench: suite.Bench, prefix: str, count: int, seconds: float) -> list[dict]:
+    """What was accepted last need not be told last; fewer when they do not come."""
+    left, watch = deadline(seconds), follow.Watch(bench.gateway.events_path.parent)
+    try:
+        while len(found := list(requests(bench, prefix))) < count and left() > 0:
+            watch.wait(min(1, left()))
+        return found
+    finally:
+        watch.close()
 
 
 def requests(bench: suite.Bench, prefix: str):

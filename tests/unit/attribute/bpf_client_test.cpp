@@ -107,12 +107,14 @@ TEST_F(BpfClient, ThatExecsBeforeItSendsIsUncertain) {
 TEST_F(BpfClient, ThatExecsAfterItWasNamedIsStillWhoSent) {
   int go[2];
   ASSERT_EQ(::pipe2(go, O_CLOEXEC), 0);
-  Child child([&](auto) {
+  Child child([&](auto ready) {
     send_ask(connect_here());
+    ready();
     char byte = 0;
     if (::read(go[0], &byte, 1) != 1) ::_exit(97);
     run("/bin/sleep", "1000");
   });
+  child.wait_ready();
   auto const before = named_after(kAskSize);
   EXPECT_BY_KERNEL(before, child.pid());
   ASSERT_EQ(::write(go[1], "g", 1), 1);

@@ -17,6 +17,7 @@ void BpfHost::SetUp() {
   BpfAttributorOptions options;  // with times no loaded machine misses
   options.within = std::chrono::seconds(10);
   options.describe_again = std::chrono::hours(1);
+  options.counted_soon = options.counted_within = std::chrono::seconds(2);
   bpf_ = std::make_unique<BpfAttributor>(*client_, std::move(*connections), options);
 }
 
@@ -61,7 +62,7 @@ Flow BpfHost::accept_known() {
 void BpfHost::receive(std::size_t bytes) {
   for (std::size_t had = 0; had < bytes;) {
     pollfd poll{accepted_.back().get(), POLLIN, 0};
-    ASSERT_EQ(::poll(&poll, 1, 10000), 1) << "nothing came within ten seconds";
+    ASSERT_EQ(::poll(&poll, 1, 60000), 1) << "nothing came within a minute";
     char buffer[4096];
     auto const got = ::recv(accepted_.back().get(), buffer, std::min(sizeof buffer, bytes - had), 0);
     ASSERT_GT(got, 0) << "after " << had << " bytes";

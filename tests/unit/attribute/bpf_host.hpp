@@ -22,7 +22,7 @@ class BpfHost : public LiveHost {
   int connect_from(std::uint16_t port) const;
   // The next connection, with its client's socket looked up, as the gateway does at accept.
   Flow accept_known();
-  // Reads from the connection that was accepted last until `bytes` have come, ten seconds at most.
+  // Reads from the connection that was accepted last until `bytes` have come, a minute at most.
   void receive(std::size_t bytes);
   AttributionResult ask(Flow flow, std::uint64_t received);
   // One connection made by `child`, which sends `bytes`: accepted, received, and asked about.

@@ -91,7 +91,7 @@ class LiveHost : public ::testing::Test {
 
   AttributionResult attribute(Flow flow);
   std::vector<AttributionResult> attribute_all(std::vector<Flow> flows);  // at the same time
-  // Runs the loop until `done`; a failure after ten seconds.
+  // Runs the loop until `done`; a failure after a minute.
   void run_until(std::function<bool()> const &done);
 
   TempDir temp_;

@@ -151,7 +151,7 @@ class StalledFilesystem : public LiveHost {
     other.wait_ready();
     auto const started = std::chrono::steady_clock::now();
     auto results = attribute_all({victim, accept()});
-    EXPECT_LT(std::chrono::steady_clock::now() - started, 4s);
+    EXPECT_LT(std::chrono::steady_clock::now() - started, 15s);
     EXPECT_TRUE(results[1]) << results[1].error().detail;
     if (results[1]) {
       EXPECT_EQ(results[1]->holders[0]->process.id.tgid, other.pid());

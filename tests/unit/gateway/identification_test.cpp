@@ -4,14 +4,18 @@
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
 
 #include "unit/gateway/fake_attributor.hpp"
+#include "unit/gateway/temporary_directory.hpp"
 #include "unit/gateway/told_execs.hpp"
 
 namespace imdsgate {
 namespace {
 
 using namespace test;
+
+Limits const kLimits;
 
 // Who is named, or why nobody; and how often it was asked.
 struct Answer {
@@ -25,7 +29,7 @@ Answer identify(std::deque<AttributionResult> answers, bool look_at_accept, int 
   FakeAttributor attributor(std::move(answers));
   Metrics metrics("x");
   ExecContext execs(nullptr, "host-1");
-  Identification identification({attributor, execs, metrics}, Flow{}, loop.get_executor());
+  Identification identification({attributor, execs, metrics, kLimits}, Flow{}, loop.get_executor());
   Answer answer;
   auto const body = [&]() -> boost::asio::awaitable<void> {
     if (look_at_accept)
@@ -113,7 +117,7 @@ TEST(Identification, AnAttributorThatThrowsNamesNobody) {
   Throwing attributor;
   Metrics metrics("x");
   ExecContext execs(nullptr, "host-1");
-  Identification identification({attributor, execs, metrics}, Flow{}, loop.get_executor());
+  Identification identification({attributor, execs, metrics, kLimits}, Flow{}, loop.get_executor());
   identification.look_at_accept([] {});
   loop.run_for(std::chrono::seconds(10));
   ASSERT_TRUE(identification.at_accept());
@@ -147,7 +151,7 @@ std::string reason_after(ExecOfTheClient const &test) {
   Flow flow;
   flow.accepted_steady = at(1000ms);
   flow.dialled_steady = test.dialled;
-  Identification identification({attributor, execs, metrics}, flow, loop.get_executor());
+  Identification identification({attributor, execs, metrics, kLimits}, flow, loop.get_executor());
   std::string reason;
   auto const ask = [&]() -> boost::asio::awaitable<void> {
     if (test.lost_before_first_look) lose();
@@ -184,12 +188,35 @@ TEST(Identification, WhoeverHasTheAddressesOfAConnectionThatWasResetIsNotNamed) 
   FakeAttributor attributor({named("curl")});
   Metrics metrics("x");
   ExecContext execs(nullptr, "host-1");
-  Identification identification({attributor, execs, metrics}, Flow{}, loop.get_executor(),
+  Identification identification({attributor, execs, metrics, kLimits}, Flow{}, loop.get_executor(),
                                 [] { return true; });
   identification.look_at_accept([] {});
   loop.run_for(std::chrono::seconds(10));
   ASSERT_TRUE(identification.at_accept() && !*identification.at_accept());
   EXPECT_EQ(identification.at_accept()->error().reason, Reason::socket_gone);
+}
+
+// Half of what the attribution may take, as a reload has it by then; the runtime itself would have longer.
+TEST(Identification, ARuntimeThatIsSilentIsWaitedForAsLongAsTheLimitsSay) {
+  boost::asio::io_context loop{1};
+  TemporaryDirectory directory;
+  boost::asio::local::stream_protocol::acceptor const silent(loop, {directory / "runtime.sock"});
+  ContainerRuntimeOptions options;
+  options.deadline = 60s;
+  ContainerRuntime runtime(loop.get_executor(), ContainerApi::docker, directory / "runtime.sock", options);
+  FakeAttributor attributor({named("contained")});
+  Metrics metrics("x");
+  ExecContext execs(nullptr, "host-1");
+  Limits limits;
+  Identification identification({attributor, execs, metrics, limits, &runtime}, Flow{}, loop.get_executor());
+  limits.attribution_timeout = 800ms;
+  bool done = false;
+  identification.look_at_accept([&] { done = true; });
+  auto const started = std::chrono::steady_clock::now();
+  while (!done && std::chrono::steady_clock::now() < started + 30s) loop.run_one_for(1s);
+  EXPECT_GE(std::chrono::steady_clock::now() - started, 400ms);
+  ASSERT_TRUE(done && identification.at_accept());
+  EXPECT_TRUE(*identification.at_accept()) << "it is named all the same";
 }
 
 }  // namespace
