@@ -1,5 +1,6 @@
 /* fuse CASE: the page with its arguments is one of a file of a file system of its own (FUSE), which answers all but reads: whoever
- * touches the page waits. A thread asks for 1, since it has another stack, and while others may wait another program asks for 2. */
+ * touches the page waits (/proc/PID/cmdline does not since Linux 4.17: what lies in a file is no argument there). A thread asks for
+ * 1, since it has another stack, and while others may wait another program asks for 2. */
 #include "client.h"
 #include <linux/fuse.h>
 #include <pthread.h>
