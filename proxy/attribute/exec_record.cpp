@@ -15,6 +15,7 @@ bool same_file(Process const &then, Process const &now) {
 Lineage with_exec(Lineage const &who, ExecRecord const &exec) {
   Lineage known = who;
   known.process.at_exec = exec.process;
+  known.process.exec_seq = exec.exec_seq;
   bool const both_known = exec.process && exec.process->executable && known.process.executable;
   if (both_known && !same_file(*exec.process, known.process)) distrust(known.process, Unproven::exe_changed);
   if (exec.parent) {

@@ -96,6 +96,8 @@ struct Process {
   // As an exec event recorded it when it exec'd last; nullptr: nobody saw that. It can rewrite its arguments
   // and its comm afterwards, so what it went by then counts beside what is read now.
   std::shared_ptr<Process const> at_exec;
+  // How many of its execs have been seen, that one included: grows with each, where entity_id stays. nullopt: nobody saw any.
+  std::optional<std::uint32_t> exec_seq;
 
   std::optional<std::string> name()
       const;  // basename of executable->path: ECS process.name; nullopt without one

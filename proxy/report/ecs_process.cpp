@@ -200,6 +200,7 @@ void write_own_process_fields(JsonWriter &json, Lineage const &lineage) {
   write_proven(json, lineage);
   if (!process.cgroup.empty()) json.member("cgroup", process.cgroup);
   if (process.unit && process.unit_proven) json.member("unit", *process.unit);
+  if (process.exec_seq) json.member("exec_seq", *process.exec_seq);
   if (process.tracer_pid > 0) json.member("tracer_pid", process.tracer_pid);
   if (cut(process)) json.member("args_truncated", true);
   if (lineage.parent && cut(*lineage.parent)) json.member("parent_args_truncated", true);

@@ -87,15 +87,15 @@ class Gateway:
                 self._wait_ready(notify)
         return self
 
-    def start_as_service(self, *more: str, ready: bool = True) -> "Gateway":
-        """By a user of its own, with the unit's capabilities (those for BPF left out) and `more`."""
+    def start_as_service(self, *more: str, ready: bool = True, within: tuple = ()) -> "Gateway":
+        """By a user of its own, with the unit's capabilities (those for BPF left out) and `more`; `within`: started by root's command."""
         service = self.lab.directory / "service"
         for path in (service, self.events_path.parent):
             path.mkdir(exist_ok=True)
             os.chown(path, SERVICE_USER, SERVICE_USER)
         self.write(control={"socket": str(service / "control.sock")})
         capabilities = ",".join(["-all", *(f"+{name}" for name in (*UNIT_CAPABILITIES, *more))])
-        return self.start(ready, by=("setpriv", f"--reuid={SERVICE_USER}", f"--regid={SERVICE_USER}", "--clear-groups",
+        return self.start(ready, by=(*within, "setpriv", f"--reuid={SERVICE_USER}", f"--regid={SERVICE_USER}", "--clear-groups",
                                      f"--inh-caps={capabilities}", f"--ambient-caps={capabilities}", f"--bounding-set={capabilities}", "--"))
 
     def _wait_ready(self, notify: socket.socket) -> None:

@@ -165,6 +165,32 @@ def test_a_neighbour_is_served_nothing(enforce):
         enforce.wait_event(lambda event: reasons(event) & {"not_redirected", "not_local"}, skip=since)
 
 
+@pytest.fixture
+def routed(gateway):
+    """Whoever is in front of the uplink has its route to the service through this host."""
+    def before(lab):
+        behind_bridges(lab)
+        lab.run("ip", "address", "del", "169.254.169.254/32", "dev", "cloud0", cloud=True)
+        assert lab.run("ip", "route", "add", "169.254.169.254", "via", "10.66.0.2", cloud=True).returncode == 0
+    return lambda mode: gateway(mode, before=before, containers={"bridges": ["br0"]}, attribution="bpf")
+
+
+def forwarded(lab) -> int:
+    head, values = (line.split() for line in lab.run("cat", "/proc/net/snmp").stdout.splitlines() if line.startswith("Ip: "))
+    return int(values[head.index("ForwDatagrams")])
+
+
+@pytest.mark.parametrize("mode", ["audit", "enforce"])
+def test_a_neighbour_that_routes_the_service_through_this_host(routed, mode):
+    daemon = routed(mode)
+    before, since = forwarded(daemon.lab), len(daemon.events())
+    with pytest.raises(OSError):
+        daemon.lab.connect(cloud=True, timeout=3).close()
+    assert forwarded(daemon.lab) > before  # it came here, and went on like anybody's
+    told(daemon, "other")  # the gateway has looked at whatever came before that
+    assert {field(event, "source.ip") for event in daemon.events()[since:]} == {"10.77.0.2"}
+
+
 def test_other_bridges_are_not_intercepted(audit):
     assert ask(audit, "granted", IMDS + ID + "?past", container="b")[0] == 200  # by the service itself
     told(audit, "granted")

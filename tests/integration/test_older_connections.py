@@ -54,6 +54,12 @@ def served(lab):
     return lab
 
 
+def tracked_ports(lab) -> set[int]:
+    """The source ports of the connections to the service that the host's conntrack has."""
+    listing = "".join(lab.run("conntrack", "-L", "-f", family, "-p", "tcp", "--dport", "80").stdout for family in ("ipv4", "ipv6"))
+    return {int(word.removeprefix("sport=")) for line in listing.splitlines() for word in line.split() if word.startswith("sport=")}
+
+
 def of(client: Kept, action: str):
     return has(event__kind="event", event__action=action, source__port=client.port)
 
@@ -62,15 +68,18 @@ def of(client: Kept, action: str):
 @pytest.mark.parametrize("address", [V4, V6, f"::ffff:{V4}"])
 def test_enforce_resets_it_and_names_its_owner(gateway, served, kept, address, tracked):
     if tracked:  # somebody else's nat rule has had connection tracking on all the time
+        served.run("sysctl", "-qw", "net.netfilter.nf_conntrack_tcp_timeout_close=600")  # none ends by itself
         for family in ("iptables", "ip6tables"):
             assert served.run(family, "-t", "nat", "-A", "OUTPUT", "-p", "tcp", "--dport", "81", "-j", "REDIRECT", "--to-ports", "82").returncode == 0
     client = kept(served, address)
     assert client.ask() == "200"
     client.send("/fault/stall")  # a long poll: it sends nothing more, so the fence alone would not end it
     served.wait_received(lambda line: line["ev"] == "request" and "stall" in line["target"])
+    assert (client.port in tracked_ports(served)) == tracked
     daemon = gateway("enforce", lab=served)
     event = daemon.wait_event(of(client, "connection_destroyed"))
     assert client.said() in RESET
+    assert client.port not in tracked_ports(served)
     assert (field(event, "process.pid"), field(event, "user.id")) == (client.process.pid, "1001")
     assert field(event, "process.executable").startswith("/usr/bin/python3")
     assert field(event, "destination.ip") == (V6 if address == V6 else V4) and field(event, "destination.port") == 80

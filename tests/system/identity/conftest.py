@@ -26,6 +26,7 @@ def programs(tmp_path_factory) -> pathlib.Path:
         output = target / (source.stem + (".so" if library else ""))
         subprocess.run(["cc", "-O2", "-Wall", "-Wextra", "-Werror", *options, "-o", output, source], check=True)
     shutil.copy(target / "waiter", target / "setuid-waiter")
+    shutil.copy(target / "asker", target / "stranger")
     shutil.copy(target / "storm", target / "shot")
     shutil.copy(target / "port", target / "second")
     return target
@@ -59,12 +60,13 @@ def storm_bench(programs):
 
 @pytest.fixture(scope="session")
 def enforcing(programs):
-    """The same in enforce, where nothing is served without a grant, and only the cases' programs of uid 1001 have one."""
+    """The same in enforce, where nothing is served without a grant, and only uid 1001 has one, with the cases' programs but for suite.STRANGERS."""
     made: dict[str, suite.Bench] = {}
 
     def bench_of(tier: str) -> suite.Bench:
         bench_ = bench(start, tier, programs, "enforce", rules=[], classes={"general": "block"}, ec2={"imdsv1": "allow"})
-        when = f'process.executable : "{bench_.lab.programs}/*" and user.id == "1001"'
+        paths = ", ".join(f'"{bench_.lab.programs / name}"' for name in sorted(bench_.granted))
+        when = f'process.executable in ({paths}) and user.id == "1001"'
         bench_.gateway.write(allow=[{"name": "cases", "when": when, "methods": ["GET"], "paths": ["/latest/meta-data/identity/**"]}])
         assert bench_.gateway.control("reload").returncode == 0
         return bench_

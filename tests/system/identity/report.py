@@ -7,24 +7,31 @@ from suite import TIERS, Case
 
 DOCUMENT = REPOSITORY / "docs" / "identity.md"
 BEGIN, END = "<!-- what tests/system/identity saw -->\n", "<!-- end -->\n"
-WORDS = {"named": "named", "holders": "named, with all who hold it", "holder": "**another holder is named**", "wrong": "**a wrong name**"}
+WORDS = {"named": "named", "holders": "named, with all who hold it", "holder": "**another holder is named**",
+         "believed": "**another program is believed**", "wrong": "**a wrong name**"}
+NAMED = ("named", "holders")
 
 
 def _word(outcome: str) -> str:
     return WORDS.get(outcome, f"`{outcome}`")
 
 
+def _request(case: Case, tier: str, number: int, outcome: str) -> str:
+    """What was seen of one request; where it is a matter of time all that may be."""
+    expected = case.expected(tier, number)
+    words = " or ".join(map(_word, expected)) if len(expected) > 1 else _word(outcome)
+    by = case.named_by(tier, number)
+    if tier != "bpf" or by == ["kernel"] or outcome not in NAMED:
+        return words
+    return f"{words} ({' or '.join(by)})"
+
+
 def _cell(case: Case, tier: str, outcomes: list[str] | None) -> str:
-    """What was seen; where it is a matter of time, or was not run here, all that may be."""
+    if outcomes is None:
+        return "not run here"
     if tier in case.faulty:
         return f"{_word(case.faulty[tier])}; it should be {_word(case.expected(tier, 1)[0])}"
-    count = len(outcomes) if outcomes is not None else len(getattr(case, tier).split(";"))
-    parts = []
-    for place in range(1, count + 1):
-        expected = case.expected(tier, place)
-        words = " or ".join(map(_word, expected)) if outcomes is None or len(expected) > 1 else _word(outcomes[place - 1])
-        parts.append(words)
-    return ", then ".join(parts)
+    return ", then ".join(_request(case, tier, number, outcome) for number, outcome in enumerate(outcomes, start=1))
 
 
 def lines(cases: list[Case], seen: dict) -> list[str]:

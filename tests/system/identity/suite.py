@@ -18,6 +18,9 @@ HERE = pathlib.Path(__file__).resolve().parent
 TIERS = ("bpf", "sock_diag")
 SKIP = 77
 CONTAINER = f"docker-{'5e1f' * 16}.scope"
+STRANGERS = {"stranger", "hollow", "waiter", "setuid-waiter"}  # programs without a grant, where the others have one
+LIMITS = {"holder": "another holder is named", "believed": "another program is believed"}  # faults, unless docs/identity.md states them
+METHODS = {"kernel": "bpf", "prober": "sock_diag"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,6 +29,7 @@ class Case:
     about: str
     bpf: str
     sock_diag: str
+    by: str = "kernel"
     run: tuple = ()
     shell: str = ""
     preload: tuple = ()
@@ -39,14 +43,33 @@ class Case:
     faulty: dict = dataclasses.field(default_factory=dict)
     fields: dict = dataclasses.field(default_factory=dict)
     bpf_fields: dict = dataclasses.field(default_factory=dict)
+    first: dict = dataclasses.field(default_factory=dict)
     reasons: tuple = ()
 
-    def fields_on(self, tier: str) -> dict:
-        return self.fields | (self.bpf_fields if tier == "bpf" else {})
+    def fields_on(self, tier: str, number: int) -> dict:
+        return self.fields | (self.bpf_fields if tier == "bpf" else {}) | (self.first if number == 1 else {})
 
     def expected(self, tier: str, number: int) -> list[str]:
-        parts = getattr(self, tier).split(";")
-        return [outcome.strip() for outcome in parts[min(number, len(parts)) - 1].split("|")]
+        return _alternatives(getattr(self, tier), number)
+
+    def named_by(self, tier: str, number: int) -> list[str]:
+        """Who may have named whom a request is from."""
+        return _alternatives(self.by, number) if tier == "bpf" else ["prober"]
+
+    def unproven(self, tier: str) -> bool:
+        """Which program it is cannot be known for certain."""
+        return self.fields_on(tier, 1).get("imdsgate.proven.executable") is False
+
+    @property
+    def uid(self) -> str:
+        """Whom it runs as when it asks."""
+        return self.fields.get("user.id", str(self.user).partition(":")[0])
+
+
+def _alternatives(text: str, number: int) -> list[str]:
+    """Of the requests' parts the one of that number, or the last."""
+    parts = text.split(";")
+    return [word.strip() for word in parts[min(number, len(parts)) - 1].split("|")]
 
 
 def table() -> list[Case]:
@@ -55,19 +78,26 @@ def table() -> list[Case]:
 
 @dataclasses.dataclass
 class Truth:
-    """One request: who sent it (with the forks that are the same suspect), and who else holds the socket."""
+    """One request: who sent it (with the forks that are the same suspect), and who else holds the socket; which program
+    each truly is, and which one /proc gives for it where that is another."""
     asker: set[int]
     names: dict[int, str]
+    guises: dict[int, str]
 
     @classmethod
     def parse(cls, line: str) -> tuple[int, "Truth"]:
         number, *words = line.split(" ")
-        names, asker = {}, set()
-        for pids, name in zip(words[::2], words[1::2]):
+        names, guises, asker = {}, {}, set()
+        for pids, program in zip(words[::2], words[1::2]):
             numbers = {int(pid) for pid in pids.split("=")}
+            name, _, guise = program.partition("/")
             names |= dict.fromkeys(numbers, name)
+            guises |= dict.fromkeys(numbers, guise) if guise else {}
             asker = asker or numbers
-        return int(number), cls(asker, names)
+        return int(number), cls(asker, names, guises)
+
+    def programs(self, all_holders: bool) -> set[str]:
+        return {name for pid, name in self.names.items() if all_holders or pid in self.asker}
 
 
 def outcome(event: dict, truth: Truth) -> str:
@@ -78,8 +108,11 @@ def outcome(event: dict, truth: Truth) -> str:
     if not named:
         return field(event, "imdsgate.attribution.reason") or ",".join(sorted(reasons(event)))
     for pid, name in named.items():
-        if truth.names.get(pid) != name:
+        if pid not in truth.names or name not in (truth.names[pid], truth.guises.get(pid)):
             return "wrong"
+    claimed = {field(event, "process.pid")} if field(event, "imdsgate.proven.executable") is False else set()
+    if any(name != truth.names[pid] for pid, name in named.items() if pid not in claimed):
+        return "believed"
     if not truth.asker & named.keys():
         return "holder"
     return "named" if named.keys() <= truth.asker else "holders"
@@ -90,8 +123,10 @@ class Bench:
 
     def __init__(self, gateway: Gateway, programs: pathlib.Path):
         self.gateway, self.lab = gateway, gateway.lab
+        self.granted = {program.name for program in programs.iterdir()} - STRANGERS
         self.lab.run("true", user=1001)
         self.lab.run("sysctl", "-qw", "net.ipv4.tcp_fastopen=5")  # clients, also without a cookie
+        self.lab.run("sysctl", "-qw", "net.ipv4.ip_local_reserved_ports=45555,45777,45888")  # the cases' own, nobody's by chance
         self.lab.run("true", cgroup="own/start")
         self.lab.run("true", cgroup="crowd")
         for program in programs.iterdir():

@@ -24,12 +24,14 @@ def test_case(case: suite.Case, tier: str, benches):
     for place, (truth, event) in enumerate(observed.values(), start=1):
         outcome = suite.outcome(event, truth)
         expected = [case.faulty[tier]] if tier in case.faulty else case.expected(tier, place)
-        assert outcome != "holder" or case.limit, f"another holder is named: {truth}: {event}"
+        assert outcome not in suite.LIMITS or case.limit, f"{suite.LIMITS[outcome]}: {truth}: {event}"
         assert outcome in expected, f"request {place}: {outcome}, not {expected}: {truth}: {event}"
         if outcome in ("named", "holders"):
-            fields = case.fields_on(tier)
+            fields = case.fields_on(tier, place)
             assert {name: field(event, name) for name in fields} == fields, event
             assert set(case.reasons) <= reasons(event), event
+            methods = [suite.METHODS[name] for name in case.named_by(tier, place)]
+            assert field(event, "imdsgate.attribution.method") in methods, f"request {place}: not {methods}: {event}"
         outcomes.append(outcome)
     seen[case.case, tier] = outcomes
 

@@ -61,6 +61,7 @@ TEST_F(ExecContextTest, WhatWasRecordedIsAddedOnce) {
   ASSERT_TRUE(known->process.at_exec);
   EXPECT_EQ(known->process.at_exec->args, exec_.args);
   EXPECT_EQ(known->process.args, self_.args);
+  EXPECT_EQ(known->process.exec_seq, 1u);
   EXPECT_THAT(known->former_parents, SizeIs(1)) << "the same parent, as it was then";
   EXPECT_EQ(context_.with_exec(who), known);
   execs_.tell(exec_of(self_, shell_, at(2000ms)));

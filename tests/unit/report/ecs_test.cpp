@@ -124,6 +124,7 @@ TEST(Ecs, RequestEventFields) {
       {"imdsgate.proven.parent_executable", "true"},
       {"imdsgate.proven.unit", "true"},
       {"imdsgate.cgroup", R"("/system.slice/app.service")"},
+      {"imdsgate.exec_seq", "3"},
       {"imdsgate.unit", R"("app.service")"},
   };
   auto const actual = fields(sample_event());
@@ -203,7 +204,7 @@ TEST(Ecs, MissingIsMissing) {
   for (auto const *name :
        {"process.name", "process.executable", "process.args", "process.command_line", "process.start",
         "process.entity_id", "process.working_directory", "user.name", "group.name", "container",
-        "imdsgate.ancestry", "imdsgate.cgroup", "imdsgate.unit"}) {
+        "imdsgate.ancestry", "imdsgate.cgroup", "imdsgate.unit", "imdsgate.exec_seq"}) {
     EXPECT_TRUE(at(bare, name).is_null()) << name;
   }
   EXPECT_EQ(at(bare, "process.parent.pid"), 8);

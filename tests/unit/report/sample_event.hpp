@@ -24,6 +24,7 @@ inline Process sample_process(pid_t pid, std::string const &path, std::vector<st
   process.group_name = "www";
   process.start = std::chrono::system_clock::time_point(std::chrono::milliseconds(1764000000123));
   process.cgroup = "/system.slice/app.service";
+  process.exec_seq = 3;
   process.unit = "app.service";
   process.unit_proven = true;
   return process;

@@ -1,4 +1,4 @@
-/* asker CASE N fd FD | receive CHANNEL | take PID FD: another program than the one that connected. */
+/* asker CASE N fd FD | receive CHANNEL | take PID FD | dial -: another program than the one that connected, or one that does. */
 #include "client.h"
 
 int main(int argc, char **argv) {
@@ -8,7 +8,9 @@ int main(int argc, char **argv) {
   pid_t other = 0;
   char others_name[256] = "";
   (void)!write(HERE, "g", 1); /* whoever waits for it */
-  if (strcmp(argv[3], "receive") == 0) {
+  if (strcmp(argv[3], "dial") == 0) {
+    fd = dial();
+  } else if (strcmp(argv[3], "receive") == 0) {
     fd = receive_descriptor(a);
     other = b;
   } else if (strcmp(argv[3], "take") == 0) {

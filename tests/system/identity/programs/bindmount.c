@@ -8,6 +8,7 @@ int main(int argc, char **argv) {
   must(unshare(CLONE_NEWUSER | CLONE_NEWNS) == 0, "unshare");
   must(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0, "mount");
   must(mount(client, "/usr/bin/id", NULL, MS_BIND, NULL) == 0, "bind");
+  must(setenv("IDENTITY_PROGRAM", "client", 1) == 0, "setenv");
   execl("/usr/bin/id", "id", argv[1], (char *)NULL);
   must(0, "exec");
 }

@@ -14,7 +14,7 @@ static int dial6(char const *address) {
   return fd;
 }
 
-static void become(uid_t uid) { must(setgroups(0, NULL) == 0 && setresgid(uid, uid, uid) == 0 && setresuid(uid, uid, uid) == 0, "setresuid"); }
+static void become_user(uid_t uid) { must(setgroups(0, NULL) == 0 && setresgid(uid, uid, uid) == 0 && setresuid(uid, uid, uid) == 0, "setresuid"); }
 
 int main(int argc, char **argv) {
   char const *const how = argc > 2 ? argv[2] : "";
@@ -29,11 +29,11 @@ int main(int argc, char **argv) {
     dial_with(fd);
   } else if (strcmp(how, "setuid-after-socket") == 0) {
     fd = socket(AF_INET, SOCK_STREAM, 0);
-    become(1001);
+    become_user(1001);
     dial_with(fd);
   } else if (strcmp(how, "setuid-after-connect") == 0) {
     fd = dial();
-    become(1001);
+    become_user(1001);
   } else if (strcmp(how, "fchown") == 0) {
     fd = socket(AF_INET, SOCK_STREAM, 0);
     must(fchown(fd, 1002, 1002) == 0, "fchown");

@@ -1,7 +1,7 @@
 /* What the cases have in common. Each program is run as `program CASE [HOW…]` and asks for .../identity/CASE/N, so that its
- * events are found again. For each request it prints who it was in truth, "N PID[=PID…] NAME[ PID NAME…]": who sent it (with
- * those who are the same suspect: forks of one program), then who else holds the socket; and "go" when the gateway, if the
- * runner has stopped it, may look. */
+ * events are found again. For each request it prints who it was in truth, "N PID[=PID…] NAME[/GUISE][ PID NAME…]": who sent it
+ * (with those who are the same suspect: forks of one program), which program that truly is and, where /proc gives another, which;
+ * then who else holds the socket. It prints "go" when the gateway, if the runner has stopped it, may look. */
 #pragma once
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -108,22 +108,37 @@ UNUSED static char const *name_of(pid_t pid) {
   return strrchr(path, '/') + 1;
 }
 
+/* Which program this truly is, as it was before anything could be done about it; who starts it otherwise than by its name says so. */
+static char real_name[256];
+__attribute__((constructor(101))) static void remember_name(void) {
+  char const *const given = getenv("IDENTITY_PROGRAM");
+  snprintf(real_name, sizeof real_name, "%s", given ? given : name_of(getpid()));
+}
+/* This program, which is PID's as well, and its guise. */
+UNUSED static char const *truth_of(pid_t pid) {
+  static char text[4400];
+  char const *const guise = name_of(pid);
+  int const same = strcmp(guise, "?") == 0 || strcmp(guise, real_name) == 0;
+  snprintf(text, sizeof text, "%s%s%s", real_name, same ? "" : "/", same ? "" : guise);
+  return text;
+}
+
 UNUSED static void say(char const *text) { must(write(1, text, strlen(text)) > 0, "stdout"); }
 UNUSED static void go(void) { say("go\n"); }
 
 UNUSED static void told(int n, pid_t pid) {
-  char line[4200];
-  snprintf(line, sizeof line, "%d %d %s\n", n, (int)pid, name_of(pid));
+  char line[4600];
+  snprintf(line, sizeof line, "%d %d %s\n", n, (int)pid, truth_of(pid));
   say(line);
 }
 UNUSED static void told_same(int n, pid_t pid, pid_t same) {
-  char line[4200];
-  snprintf(line, sizeof line, "%d %d=%d %s\n", n, (int)pid, (int)same, name_of(pid));
+  char line[4600];
+  snprintf(line, sizeof line, "%d %d=%d %s\n", n, (int)pid, (int)same, truth_of(pid));
   say(line);
 }
 UNUSED static void told_beside(int n, pid_t pid, pid_t other, char const *others_name) {
-  char line[4200];
-  snprintf(line, sizeof line, "%d %d %s %d %s\n", n, (int)pid, name_of(pid), (int)other, others_name);
+  char line[5000];
+  snprintf(line, sizeof line, "%d %d %s %d %s\n", n, (int)pid, truth_of(pid), (int)other, others_name);
   say(line);
 }
 
@@ -151,14 +166,15 @@ UNUSED static char *beside_me(char const *program) {
 
 #define HERE 60 /* the descriptor on which an asker says that it is there, if there is one */
 
-/* Becomes another program, which asks for N on a socket that it gets by HOW: fd FD, receive FD, take PID FD. */
-UNUSED static void become_asker(char const *name, int n, char const *how, int a, int b) {
+/* Becomes another program, "asker" or "stranger" (the same one, without a grant where others have one), which asks for N on a
+ * socket that it gets by HOW: fd FD, receive FD, take PID FD. */
+UNUSED static void become(char const *program, char const *name, int n, char const *how, int a, int b) {
   char number[16], first[16], second[16];
   snprintf(number, sizeof number, "%d", n);
   snprintf(first, sizeof first, "%d", a);
   snprintf(second, sizeof second, "%d", b);
-  execl(beside_me("asker"), "asker", name, number, how, first, second, (char *)NULL);
-  must(0, "asker");
+  execl(beside_me(program), program, name, number, how, first, second, (char *)NULL);
+  must(0, program);
 }
 
 UNUSED static void send_descriptor(int channel, int fd) {

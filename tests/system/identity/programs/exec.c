@@ -11,5 +11,5 @@ int main(int argc, char **argv) {
     told(1, getpid());
     answered(fd);
   }
-  become_asker(argv[1], strcmp(argv[2], "between") == 0 ? 2 : 1, "fd", fd, 0);
+  become("stranger", argv[1], strcmp(argv[2], "between") == 0 ? 2 : 1, "fd", fd, 0);
 }

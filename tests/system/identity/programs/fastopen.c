@@ -9,7 +9,7 @@ int main(int argc, char **argv) {
   pid_t const me = getpid();
   pid_t const child = fork_with_me();
   if (child == 0) {
-    if (strcmp(argv[2], "exec") == 0) become_asker(argv[1], 1, "beside", fd, me);
+    if (strcmp(argv[2], "exec") == 0) become("asker", argv[1], 1, "beside", fd, me);
     ask(fd, argv[1], 1);
     told_same(1, getpid(), me);
     answered(fd);

@@ -11,19 +11,19 @@ int main(int argc, char **argv) {
   must(socketpair(AF_UNIX, SOCK_STREAM, 0, channel) == 0, "socketpair");
   pid_t const me = getpid();
   int const take = strcmp(how, "take") == 0, give = strcmp(how, "give") == 0;
-  int const late = strcmp(how, "late") == 0;
+  int const late = strcmp(how, "late") == 0, far = strcmp(how, "far") == 0;
   int dialled[2], here[2];
   must(pipe(dialled) == 0 && pipe(here) == 0, "pipe");
   pid_t const other = fork_with_me();
   if (other == 0) {
     must(dup2(here[1], HERE) == HERE, "dup2");
-    if (strcmp(how, "far") == 0) enter_cgroup(argv[3]);
+    if (far) enter_cgroup(argv[3]);
     if (take) {
       must(dup2(channel[1], 8) == 8, "dup2");
-      become_asker(argv[1], 1, "take", me, TAKEN);
+      become("stranger", argv[1], 1, "take", me, TAKEN);
     }
     if (late) wait_byte(dialled[0]);
-    become_asker(argv[1], 1, "receive", channel[1], give ? 0 : me);
+    become(give || far ? "stranger" : "asker", argv[1], 1, "receive", channel[1], give ? 0 : me);
   }
   if (!late) wait_byte(here[0]); /* before anybody connects */
   int const fd = dial();

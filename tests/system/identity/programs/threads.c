@@ -4,14 +4,6 @@
 
 static char const *name, *how;
 
-/* told() needs an executable, which a process whose main thread ended has not under its own number. */
-static char own_name[256];
-static void told_as_thread(void) {
-  char line[512];
-  snprintf(line, sizeof line, "1 %d %s\n", (int)getpid(), own_name);
-  say(line);
-}
-
 static int leader_is_gone(void) {
   char text[512] = "";
   int const file = open("/proc/self/stat", O_RDONLY);
@@ -27,7 +19,7 @@ static void *thread(void *unused) {
   while (strcmp(how, "main-gone") == 0 && !leader_is_gone()) sched_yield();
   int const fd = dial();
   ask(fd, name, 1);
-  told_as_thread();
+  told(1, getpid());
   answered(fd);
   _exit(0);
 }
@@ -36,7 +28,6 @@ int main(int argc, char **argv) {
   if (argc < 3) return 2;
   name = argv[1];
   how = argv[2];
-  snprintf(own_name, sizeof own_name, "%s", name_of(getpid()));
   pthread_t other;
   must(pthread_create(&other, NULL, thread, NULL) == 0, "pthread_create");
   if (strcmp(how, "main-gone") == 0) syscall(SYS_exit, 0); /* this thread alone */
