@@ -1,9 +1,11 @@
-/* hollow CASE alone | copy | shared | early | handed DIRECTORY: has the kernel take another program's file for its executable (PR_SET_MM_MAP), without
+/* hollow CASE alone | copy | shared | early | late | handed DIRECTORY: has the kernel take another program's file for its executable (PR_SET_MM_MAP), without
  * an exec, and asks. In a user namespace of its own anybody may. alone: it goes there; copy: and a child of it asks; early: a
- * child goes there, in the same memory, and it stays outside; shared: as early, and it was seen before; handed: as early, with a
+ * child goes there, in the same memory, and it stays outside; shared: as early, and it was seen before; late: as early, but only
+ * when it has asked, whereupon its main thread ends; handed: as early, with a
  * file that the kernel has opened for an exec (binfmt_misc gives it to an interpreter), and a child of it asks. */
 #include "client.h"
 #include <linux/prctl.h>
+#include <pthread.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
@@ -114,6 +116,26 @@ static void from_outside(void) {
   if (end_of(child) == SKIP) _exit(SKIP);
 }
 
+static void *wait_for_the_runner(void *unused) {
+  wait_byte(0);
+  _exit(0);
+  return unused;
+}
+
+/* What its main thread's number says has no memory any more; what it runs is another thread's. */
+static void ask_and_then(char const *name) {
+  pthread_t other_thread;
+  must(pthread_create(&other_thread, NULL, wait_for_the_runner, NULL) == 0, "pthread_create");
+  int const fd = dial();
+  ask(fd, name, 1);
+  from_outside();
+  close(other);
+  must(strcmp(name_of(getpid()), "client") == 0, "its executable is the same as before");
+  told(1, getpid());
+  go();
+  syscall(SYS_exit, 0);
+}
+
 int main(int argc, char **argv) {
   int const given = (int)getauxval(AT_EXECFD);
   if (given != 0) { /* an interpreter */
@@ -126,6 +148,7 @@ int main(int argc, char **argv) {
   int const handed = strcmp(how, "handed") == 0 && argc > 3;
   other = handed ? opened_for_an_exec(program, argv[3]) : open(program, O_RDONLY | O_CLOEXEC);
   must(other >= 0, program);
+  if (strcmp(how, "late") == 0) ask_and_then(argv[1]);
   if (strcmp(how, "shared") == 0) wait_until_accepted(argv[1]);
   if (handed || strcmp(how, "shared") == 0 || strcmp(how, "early") == 0) {
     from_outside();
