@@ -249,7 +249,7 @@ TEST_F(ForwardTest, AClientThatDoesNotReadItsAnswerIsLetGo) {
     }
   });
   auto options = options_to(upstream);
-  options.idle_timeout = options.response_timeout = milliseconds(100);
+  options.idle_timeout = milliseconds(100);
   auto const result = ask(options, kGet);
   EXPECT_TRUE(result.failure);
   EXPECT_TRUE(result.answered);
