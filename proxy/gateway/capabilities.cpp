@@ -36,7 +36,7 @@ std::vector<std::string> missing_capabilities(std::vector<NeededCapability> cons
 }
 
 Result<void> drop_start_up_capabilities() {
-  std::vector<cap_value_t> const drop{CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH, CAP_SETUID, CAP_BPF, CAP_PERFMON};
+  std::vector<cap_value_t> const drop{CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH, CAP_SETUID, CAP_SYS_ADMIN, CAP_BPF, CAP_PERFMON};
   Caps const caps(::cap_get_proc());
   if (!caps) return Error{Errc::system, std::string("cap_get_proc: ") + std::strerror(errno)};
   for (auto const flag : {CAP_EFFECTIVE, CAP_PERMITTED, CAP_INHERITABLE}) {

@@ -16,8 +16,8 @@ struct NeededCapability {
 // One sentence for each that is missing from the effective set: "CAP_NET_ADMIN is missing: …".
 std::vector<std::string> missing_capabilities(std::vector<NeededCapability> const &needed);
 
-// What the prober needs, or loading the BPF programs did, and the gateway, which parses the network's bytes, must not
-// hold: SYS_PTRACE, DAC_READ_SEARCH, BPF and PERFMON leave the effective, permitted, inheritable and ambient sets.
+// What the prober needs, or only the start did (entering a network namespace, loading the BPF programs), and the gateway,
+// which parses the network's bytes, must not hold: SYS_PTRACE, DAC_READ_SEARCH, SETUID, SYS_ADMIN, BPF and PERFMON leave the effective, permitted, inheritable and ambient sets.
 // Everything else stays: iptables is run with what is left.
 Result<void> drop_start_up_capabilities();
 

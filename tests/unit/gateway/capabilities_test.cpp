@@ -33,7 +33,7 @@ TEST(Capabilities, TheHelpersAndThoseOfBpfLeaveEverySetAndTheRestStays) {
     GTEST_SKIP() << "nothing to drop";
   auto const body = [] {
     bool const admin = has(CAP_NET_ADMIN, CAP_EFFECTIVE);
-    auto const dropped = {CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH, CAP_SETUID, CAP_BPF, CAP_PERFMON};
+    auto const dropped = {CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH, CAP_SETUID, CAP_SYS_ADMIN, CAP_BPF, CAP_PERFMON};
     for (int const one : dropped) raise_inheritable_and_ambient(one);
     if (!drop_start_up_capabilities()) return 1;
     for (int const one : dropped) {
