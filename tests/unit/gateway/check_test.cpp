@@ -176,8 +176,8 @@ allow:
   auto const cri = by("{runtime: /run/containerd/containerd.sock, runtime_api: cri}");
   EXPECT_THAT(cri, testing::HasSubstr(":5:5: warning: entry any-pod: whoever creates a pod chooses the name"));
   EXPECT_THAT(cri, testing::HasSubstr("entry any-image: whoever creates a pod"));
-  EXPECT_THAT(cri, testing::Not(testing::HasSubstr("one-namespace")));
-  EXPECT_THAT(cri, testing::Not(testing::HasSubstr("one-id")));
+  EXPECT_THAT(cri, testing::Not(testing::HasSubstr("entry one-namespace: whoever")));
+  EXPECT_THAT(cri, testing::Not(testing::HasSubstr("entry one-id: whoever")));
   EXPECT_THAT(by("{runtime: /run/docker.sock}"), testing::Not(testing::HasSubstr("creates a pod")));
 }
 
