@@ -15,7 +15,7 @@ using Clock = std::chrono::steady_clock;
 // The kernel counts a send after the bytes are on their way, so they can be here first: by about what a
 // return from the network stack takes, unless the sender was interrupted just there.
 constexpr auto kSendReturns = std::chrono::microseconds(20);
-constexpr auto kFirstPause = std::chrono::milliseconds(1);
+constexpr auto kFirstPause = std::chrono::milliseconds(1), kLongestPause = std::chrono::milliseconds(50);
 constexpr auto kLongestBacklog = std::chrono::minutes(1);  // that anybody waits for accept(2), and still wants an answer
 constexpr auto kClocksDiffer = std::chrono::seconds(1);    // conntrack's and the kernel programs', at most
 
@@ -48,6 +48,10 @@ std::string process_text(std::uint32_t tgid) {
 Unattributed execed(std::uint32_t tgid) {
   return {Reason::holder_uncertain,
           process_text(tgid) + " connected, and became another program before it asked"};
+}
+
+bool of_load(Reason reason) {
+  return reason == Reason::attribution_busy || reason == Reason::attribution_timeout || reason == Reason::walk_timeout;
 }
 
 Unattributed not_counted() {
@@ -131,13 +135,15 @@ asio::awaitable<AttributionResult> BpfAttributor::attribute(Flow flow, std::uint
   entry = entry_of(flow);
   if (!entry || entry->mptcp || received == 0) co_return found;
   auto const last = std::min(deadline, Clock::now() + options_.counted_within);
-  bool const may_be_named = entry->flags == 0 && ordinary(entry->connector);
-  if (found || may_be_named) entry = co_await counted(flow, received, last);
-  // Of whoever cannot be found any more, the kernel's record may be complete by now.
-  if (!found && entry && clean(*entry)) named = co_await by_kernel(flow, received, deadline);
-  if (named) co_return *std::move(named);
-  if (!found) co_return found;
+  if (!found) {
+    bool const busy = of_load(found.error().reason);
+    Patience const patience{busy ? deadline : last, busy};
+    named = co_await by_kernel_later(flow, received, patience);
+    if (named) co_return *std::move(named);
+    co_return found;
+  }
   // Bytes that are not counted may be of one who is no holder any more.
+  entry = co_await counted(flow, received, last);
   auto why = entry ? disagreement(*entry, *found) : std::optional(not_counted());
   if (!why) co_return found;
   ++counters_.disagreed;
@@ -147,6 +153,23 @@ asio::awaitable<AttributionResult> BpfAttributor::attribute(Flow flow, std::uint
 bool BpfAttributor::uncounted(Flow const &flow, std::uint64_t received) const {
   auto const entry = received != 0 ? entry_of(flow) : std::nullopt;
   return entry && !entry->mptcp && entry->sent < received && entry->flags == 0 && ordinary(entry->connector);
+}
+
+// Of whoever cannot be found any more, or not in time, the kernel's record may be complete soon: its last send counted, its
+// socket released. Where nobody had the time to describe it, that is tried again.
+asio::awaitable<std::optional<Attribution>> BpfAttributor::by_kernel_later(Flow flow, std::uint64_t received, Patience patience) {
+  asio::steady_timer timer(co_await asio::this_coro::executor);
+  for (auto pause = kFirstPause;; pause = std::min(2 * pause, kLongestPause)) {
+    auto const entry = entry_of(flow);
+    if (!entry || entry->flags != 0 || !ordinary(entry->connector)) co_return std::nullopt;
+    if (entry->sent >= received && clean(*entry)) {
+      auto named = co_await by_kernel(flow, received, patience.until);
+      if (named || !patience.again) co_return named;
+    }
+    if (Clock::now() >= patience.until) co_return std::nullopt;
+    timer.expires_after(pause);
+    co_await timer.async_wait(asio::as_tuple(asio::use_awaitable));  // nobody cancels it
+  }
 }
 
 // Waits until everything received was counted. nullopt: it was not.

@@ -64,6 +64,11 @@ class BpfAttributor : public Attributor {
   std::optional<bpf_connection> entry_of(Flow const &flow) const;
   std::optional<bpf_connection> entry_with(Flow const &flow, std::uint64_t received) const;
   boost::asio::awaitable<std::optional<Attribution>> by_kernel(Flow flow, std::uint64_t received, Deadline deadline);
+  struct Patience {
+    Deadline until;
+    bool again;  // also after a description that failed
+  };
+  boost::asio::awaitable<std::optional<Attribution>> by_kernel_later(Flow flow, std::uint64_t received, Patience patience);
   bool uncounted(Flow const &flow, std::uint64_t received) const;
   boost::asio::awaitable<std::optional<bpf_connection>> counted(Flow flow, std::uint64_t received, Deadline until);
   boost::asio::awaitable<LineagePtr> describe(bpf_connection connection, Deadline deadline);
