@@ -1,6 +1,6 @@
-// What exec events cost the host: programs started and awaited a second, with and without the tracker, in
-// interleaved rounds of a fixed number; and what a barrier costs the gateway. Needs root and the initial
-// namespaces. Prints, asserts nothing.
+// What exec events cost the host: programs started and awaited a second, while events are queued for the tracker and
+// while they are not, in short turns of a fixed number, so that what else the machine does falls on both; and what a
+// barrier costs the gateway. Needs root and the initial namespaces. Prints, asserts nothing.
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
@@ -18,6 +18,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -34,10 +35,10 @@ using namespace imdsgate;
 using Clock = std::chrono::steady_clock;
 
 struct Options {
-  int rounds = 20;
-  int programs = 400;  // a round and a loop
-  int warm_up = 300;   // a round, before it is timed: the tracker has just been forked
-  int loops = 1;       // that start programs at the same time
+  int rounds = 300;
+  int programs = 100;  // a turn and a loop
+  int warm_up = 30;    // of a turn, before it is timed: as many as the tracker lets wait
+  int loops = 1;      // that start programs at the same time
   int barriers = 500;
   std::string program = "/bin/true";
   bool connector = false;  // instead of BPF
@@ -77,13 +78,6 @@ double rate(Options const &options) {
 struct Totals {
   std::uint64_t execs = 0, unknown = 0, losses = 0;
   double tracker_seconds = 0, gateway_seconds = 0;
-  void operator+=(Totals const &other) {
-    execs += other.execs;
-    unknown += other.unknown;
-    losses += other.losses;
-    tracker_seconds += other.tracker_seconds;
-    gateway_seconds += other.gateway_seconds;
-  }
 };
 
 double cpu_seconds(pid_t pid) {
@@ -93,37 +87,43 @@ double cpu_seconds(pid_t pid) {
   return nanoseconds / 1e9;
 }
 
-// As much of the gateway as exec events need. Opened and closed many times, so that what is measured is a daemon that has
-// been running for a while: its pages are there.
+// As much of the gateway as exec events need.
 class Gateway {
  public:
-  explicit Gateway(Options const &options)
-      : options_(options), pool_(loop_.get_executor(), {.warm = 1, .start = fork_prober}) {
+  explicit Gateway(Options const &options) : pool_(loop_.get_executor(), {.warm = 1, .start = fork_prober}) {
     if (auto started = pool_.start_prober(); !started) die(started.error().detail);
+    if (!options.connector) {
+      auto programs = ExecPrograms::load();
+      if (!programs) die(programs.error().detail);
+      programs_ = std::move(*programs);
+      turn(true);
+    }
+    gateway_before_ = cpu_seconds(::getpid());
   }
   ~Gateway() {
     close();
     pool_.close();
     loop_.poll();
   }
-  void open() {
-    auto queue = options_.connector ? open_proc_connector() : load_exec_programs();
-    if (!queue) die(queue.error().detail);
-    ExecEventsOptions events_options;
-    events_options.request = [this](std::span<int const> fds, std::function<void(NewWorker)> made) {
-      return pool_.request_tracker(fds, std::move(made));
-    };
-    auto events = ExecEvents::open(loop_.get_executor(), std::move(queue.value()), std::move(events_options));
-    if (!events) die(events.error().detail);
-    events_ = std::move(*events);
-    events_->start();
-    while (!events_->ready()) loop_.run_one();
-    at_start_ = {0, 0, 0, cpu_seconds(events_->tracker_pid()), cpu_seconds(::getpid())};
+  // Events are queued, or not. The programs of the kernel are attached and detached, so that the tracker is one that has been
+  // running for a while; of the connector it is a new one, because what it is not told of it counts as lost.
+  void turn(bool on) {
+    auto const began = cpu_seconds(::getpid());
+    if (!programs_) {
+      if (on) open(open_proc_connector());
+    } else if (!on) {
+      programs_->detach();
+    } else if (auto attached = programs_->attach(); !attached) {
+      die(attached.error().detail);
+    } else if (!events_) {
+      open(programs_->queue());
+    }
+    gateway_before_ += cpu_seconds(::getpid()) - began;
   }
-  void close() {
-    if (!events_) return;
-    events_->close();
-    events_.reset();
+  // What was queued has been taken when this returns.
+  void finish() {
+    (void)barrier();
+    if (!programs_) close();
   }
   void run_until_readable(int fd) {
     boost::asio::posix::stream_descriptor stop(loop_, fd);
@@ -132,18 +132,18 @@ class Gateway {
     while (!stopped) loop_.run_one();
     stop.release();
   }
-  Totals totals() {
-    auto const &history = events_->history().counters();
-    return {history.execs, history.unknown, events_->counters().losses,
-            cpu_seconds(events_->tracker_pid()) - at_start_.tracker_seconds,
-            cpu_seconds(::getpid()) - at_start_.gateway_seconds};
+  Totals totals() const {
+    auto all = ended_;
+    if (events_) add_current(all);
+    all.gateway_seconds = cpu_seconds(::getpid()) - gateway_before_;
+    return all;
   }
   double barrier() {
     std::optional<double> micros;
     auto const ask = [&]() -> boost::asio::awaitable<void> {
       auto const started = Clock::now();
-      bool const passed = co_await events_->drained(started + std::chrono::seconds(5));
-      if (!passed) die("a barrier was not passed within five seconds");
+      bool const passed = co_await events_->drained(started + std::chrono::seconds(20));
+      if (!passed) die("a barrier was not passed in time");
       micros = std::chrono::duration<double, std::micro>(Clock::now() - started).count();
     };
     boost::asio::co_spawn(loop_, ask, boost::asio::detached);
@@ -153,14 +153,42 @@ class Gateway {
   ExecEventsCounters const &counters() const { return events_->counters(); }
 
  private:
-  Options options_;
+  void open(Result<ExecQueue> queue) {
+    if (!queue) die(queue.error().detail);
+    ExecEventsOptions options;
+    options.request = [this](std::span<int const> fds, std::function<void(NewWorker)> made) {
+      return pool_.request_tracker(fds, std::move(made));
+    };
+    auto events = ExecEvents::open(loop_.get_executor(), std::move(queue.value()), std::move(options));
+    if (!events) die(events.error().detail);
+    events_ = std::move(*events);
+    events_->start();
+    while (!events_->ready()) loop_.run_one();
+    tracker_before_ = cpu_seconds(events_->tracker_pid());
+  }
+  void close() {
+    if (!events_) return;
+    add_current(ended_);
+    events_->close();
+    events_.reset();
+  }
+  void add_current(Totals &totals) const {
+    auto const &history = events_->history().counters();
+    totals.execs += history.execs;
+    totals.unknown += history.unknown;
+    totals.losses += events_->counters().losses;
+    totals.tracker_seconds += cpu_seconds(events_->tracker_pid()) - tracker_before_;
+  }
+
   boost::asio::io_context loop_;
   WorkerPool pool_;
+  std::optional<ExecPrograms> programs_;  // nullopt: of the connector
   std::unique_ptr<ExecEvents> events_;
-  Totals at_start_;
+  Totals ended_;
+  double tracker_before_ = 0, gateway_before_ = 0;
 };
 
-// A gateway in a process of its own, which is there all the time; its exec events are, between open() and close().
+// In a process of its own.
 class GatewayProcess {
  public:
   explicit GatewayProcess(Options const &options) {
@@ -187,33 +215,25 @@ class GatewayProcess {
   GatewayProcess(GatewayProcess const &) = delete;
   GatewayProcess &operator=(GatewayProcess const &) = delete;
 
-  void open() { (void)command(); }
-  Totals close() { return command(); }
+  void on() { (void)command(kOn); }
+  Totals off() { return command(kOff); }
 
  private:
-  static bool await_byte(int commands) {
-    pollfd polled{commands, POLLIN, 0};
-    char byte = 0;
-    return ::poll(&polled, 1, -1) == 1 && ::read(commands, &byte, 1) == 1;
-  }
-  // Each byte opens or closes, in turns.
+  static constexpr char kOn = 1, kOff = 0;
+
   static void serve(Options const &options, int commands, int answers) {
     Gateway gateway(options);
-    for (bool opened = false; await_byte(commands); opened = !opened) {
-      Totals got;
-      if (opened) {
-        got = gateway.totals();
-        gateway.close();
-      } else {
-        gateway.open();
-      }
-      if (::write(answers, &got, sizeof got) != sizeof got) return;
-      if (!opened) gateway.run_until_readable(commands);
+    char on = 0;
+    while (gateway.run_until_readable(commands), ::read(commands, &on, 1) == 1) {
+      gateway.turn(on != 0);
+      if (!on) gateway.finish();
+      auto const totals = gateway.totals();
+      if (::write(answers, &totals, sizeof totals) != sizeof totals) return;
     }
   }
-  Totals command() {
+  Totals command(char on) {
     Totals got;
-    if (::write(commands_, "c", 1) != 1 || ::read(answers_, &got, sizeof got) != sizeof got) die("the gateway ended");
+    if (::write(commands_, &on, 1) != 1 || ::read(answers_, &got, sizeof got) != sizeof got) die("the gateway ended");
     return got;
   }
   int commands_ = -1, answers_ = -1;
@@ -238,56 +258,56 @@ double median(std::vector<double> values) {
   return values[values.size() / 2];
 }
 
-// Other work on the machine only slows: what the best quarter of the rounds agrees on is the least disturbed.
-double median_of_best(std::vector<double> rates) {
-  std::sort(rates.begin(), rates.end());
-  return rates[rates.size() - 1 - rates.size() / 8];
-}
-
-void print(char const *what, std::vector<double> const &rates) {
-  std::printf("%-16s median %7.0f /s, %7.0f to %7.0f\n", what, median(rates),
-              *std::min_element(rates.begin(), rates.end()), *std::max_element(rates.begin(), rates.end()));
-}
-
-void measure_rates(Options const &options) {
-  GatewayProcess gateway(options);
-  std::vector<double> without, with, ratios, micros_without, micros_with;
-  Totals totals;
-  (void)rate(options);  // warms the caches
-  auto const programs = static_cast<double>(options.programs * options.loops + options.warm_up);
-  auto const measure = [&](std::vector<double> &rates, std::vector<double> &micros) {
+struct Turns {
+  std::vector<double> rates, micros;  // programs a second; processor time of a program
+  void take(Options const &options) {
     auto const before = own_cpu_seconds();
     rates.push_back(rate(options));
-    micros.push_back((own_cpu_seconds() - before) / programs * 1e6);
-  };
-  for (int round = 0; round < options.rounds; ++round) {
-    // Whoever is first alternates, so that a drift of the machine falls on both.
-    if (round % 2 == 0) measure(without, micros_without);
-    gateway.open();
-    measure(with, micros_with);
-    totals += gateway.close();
-    if (round % 2 == 1) measure(without, micros_without);
-    ratios.push_back(with.back() / without.back());
+    micros.push_back((own_cpu_seconds() - before) / (options.programs * options.loops + options.warm_up) * 1e6);
   }
-  print("without", without);
-  print("with tracker", with);
+  void print(char const *what) const {
+    std::printf("%-14s median %6.0f /s, %6.0f to %6.0f; processor time of a program: median %5.0f us\n", what,
+                median(rates), *std::min_element(rates.begin(), rates.end()),
+                *std::max_element(rates.begin(), rates.end()), median(micros));
+  }
+};
+
+void print_ratios(char const *what, std::vector<double> const &with, std::vector<double> const &without) {
+  std::vector<double> ratios;
+  for (std::size_t i = 0; i < with.size(); ++i) ratios.push_back(with[i] / without[i]);
   std::sort(ratios.begin(), ratios.end());
   // The median's 95 % confidence interval, by ranks: the binomial distribution's, as a normal one.
   auto const last = ratios.size() - 1;
   auto const away = static_cast<std::size_t>(std::ceil(0.98 * std::sqrt(static_cast<double>(ratios.size()))));
   auto const middle = ratios.size() / 2;
-  std::printf(
-      "ratio of medians %.4f; of the best quarters %.4f; of the rounds: median %.4f (95%%: %.4f to %.4f), "
-      "quartiles %.4f to %.4f\n",
-      median(with) / median(without), median_of_best(with) / median_of_best(without), median(ratios),
-      ratios[middle - std::min(middle, away)], ratios[std::min(last, middle + away)],
-      ratios[ratios.size() / 4], ratios[ratios.size() * 3 / 4]);
-  std::printf("processor time of a program: %.0f us without, %.0f us with\n", median(micros_without),
-              median(micros_with));
+  std::printf("ratio of %-16s median of the rounds %.4f (95%%: %.4f to %.4f), quartiles %.4f to %.4f\n", what,
+              median(ratios), ratios[middle - std::min(middle, away)], ratios[std::min(last, middle + away)],
+              ratios[ratios.size() / 4], ratios[ratios.size() * 3 / 4]);
+}
+
+void measure_rates(Options const &options) {
+  GatewayProcess gateway(options);
+  Turns without, with;
+  Totals totals;
+  gateway.on();
+  (void)rate(options);  // warms the caches
+  (void)gateway.off();
+  for (int round = 0; round < options.rounds; ++round) {
+    // Whoever is first alternates, so that a drift of the machine falls on both.
+    if (round % 2 == 0) without.take(options);
+    gateway.on();
+    with.take(options);
+    totals = gateway.off();
+    if (round % 2 == 1) without.take(options);
+  }
+  without.print("without events");
+  with.print("with events");
+  print_ratios("rates:", with.rates, without.rates);
+  print_ratios("processor times:", with.micros, without.micros);
   auto const execs = static_cast<double>(totals.execs);
   std::printf(
-      "execs told %llu, %llu gone before they were read, %llu losses; processor time an exec: tracker %.0f "
-      "us, gateway %.0f us\n",
+      "execs told %llu, %llu gone before they were read, %llu losses; processor time an exec: tracker %.1f us, "
+      "gateway %.1f us\n",
       static_cast<unsigned long long>(totals.execs), static_cast<unsigned long long>(totals.unknown),
       static_cast<unsigned long long>(totals.losses), totals.tracker_seconds / execs * 1e6,
       totals.gateway_seconds / execs * 1e6);
@@ -309,7 +329,7 @@ void print_barriers(char const *what, Options const &options, Gateway &gateway, 
 
 void measure_barriers(Options const &options) {
   Gateway gateway(options);
-  gateway.open();
+  gateway.turn(true);
   print_barriers("at rest", options, gateway, false);
   print_barriers("after a program's end", options, gateway, true);
 }
@@ -319,9 +339,9 @@ void measure_barriers(Options const &options) {
 int main(int argc, char **argv) {
   Options options;
   CLI::App app("What exec events cost");
-  app.add_option("--rounds", options.rounds, "of each kind")->capture_default_str();
-  app.add_option("--programs", options.programs, "started a round and loop")->capture_default_str();
-  app.add_option("--warm-up", options.warm_up, "before a round is timed")->capture_default_str();
+  app.add_option("--rounds", options.rounds, "of two turns")->capture_default_str();
+  app.add_option("--programs", options.programs, "started a turn and loop")->capture_default_str();
+  app.add_option("--warm-up", options.warm_up, "before a turn is timed")->capture_default_str();
   app.add_option("--loops", options.loops, "that start programs at the same time")->capture_default_str();
   app.add_option("--barriers", options.barriers)->capture_default_str();
   app.add_option("--program", options.program)->capture_default_str();
