@@ -15,9 +15,23 @@ using Clock = std::chrono::steady_clock;
 // The kernel counts a send after the bytes are on their way, so they can be here first: by about what a
 // return from the network stack takes, unless the sender was interrupted just there.
 constexpr auto kSendReturns = std::chrono::microseconds(20);
-constexpr auto kFirstPause = std::chrono::milliseconds(1), kLongestPause = std::chrono::milliseconds(50);
 constexpr auto kLongestBacklog = std::chrono::minutes(1);  // that anybody waits for accept(2), and still wants an answer
 constexpr auto kClocksDiffer = std::chrono::seconds(1);    // conntrack's and the kernel programs', at most
+
+// Between looks at what may be written down any moment: from one to fifty milliseconds, each twice the one before.
+class Pauses {
+ public:
+  explicit Pauses(asio::any_io_executor const &loop) : timer_(loop) {}
+  asio::awaitable<void> next() {
+    timer_.expires_after(pause_);
+    pause_ = std::min(2 * pause_, std::chrono::milliseconds(50));
+    co_await timer_.async_wait(asio::as_tuple(asio::use_awaitable));  // nobody cancels it
+  }
+
+ private:
+  asio::steady_timer timer_;
+  std::chrono::milliseconds pause_{1};
+};
 
 // What is odd about an executable, or makes it unproven, is said of it, and says nothing of who sends.
 bool ordinary(bpf_task const &task) {
@@ -158,8 +172,8 @@ bool BpfAttributor::uncounted(Flow const &flow, std::uint64_t received) const {
 // Of whoever cannot be found any more, or not in time, the kernel's record may be complete soon: its last send counted, its
 // socket released. Where nobody had the time to describe it, that is tried again.
 asio::awaitable<std::optional<Attribution>> BpfAttributor::by_kernel_later(Flow flow, std::uint64_t received, Patience patience) {
-  asio::steady_timer timer(co_await asio::this_coro::executor);
-  for (auto pause = kFirstPause;; pause = std::min(2 * pause, kLongestPause)) {
+  Pauses pauses(co_await asio::this_coro::executor);
+  for (;;) {
     auto const entry = entry_of(flow);
     if (!entry || entry->flags != 0 || !ordinary(entry->connector)) co_return std::nullopt;
     if (entry->sent >= received && clean(*entry)) {
@@ -167,20 +181,18 @@ asio::awaitable<std::optional<Attribution>> BpfAttributor::by_kernel_later(Flow 
       if (named || !patience.again) co_return named;
     }
     if (Clock::now() >= patience.until) co_return std::nullopt;
-    timer.expires_after(pause);
-    co_await timer.async_wait(asio::as_tuple(asio::use_awaitable));  // nobody cancels it
+    co_await pauses.next();
   }
 }
 
 // Waits until everything received was counted. nullopt: it was not.
 asio::awaitable<std::optional<bpf_connection>> BpfAttributor::counted(Flow flow, std::uint64_t received, Deadline until) {
-  asio::steady_timer timer(co_await asio::this_coro::executor);
-  for (auto pause = kFirstPause;; pause *= 2) {
+  Pauses pauses(co_await asio::this_coro::executor);
+  for (;;) {
     auto const entry = entry_of(flow);
     if (!entry || entry->sent >= received) co_return entry;
     if (Clock::now() >= until) co_return std::nullopt;
-    timer.expires_after(pause);
-    co_await timer.async_wait(asio::as_tuple(asio::use_awaitable));  // nobody cancels it
+    co_await pauses.next();
   }
 }
 

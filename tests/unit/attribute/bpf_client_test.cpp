@@ -7,13 +7,17 @@
 
 #include <fcntl.h>
 
+#include <boost/asio/co_spawn.hpp>
 #include <cstring>
 #include <fstream>
 
+#include "attribute/proc_dir.hpp"
 #include "bpf_host.hpp"
 
 namespace imdsgate::test {
 namespace {
+
+using namespace std::chrono_literals;
 
 using BpfClient = BpfHost;
 
@@ -194,6 +198,36 @@ TEST_F(BpfClient, OnAReusedPortIsNotTakenForTheOneBefore) {
   Child two = waiting([&] { send_ask(connect_from(45555)); });
   EXPECT_BY_KERNEL(named_after(kAskSize), two.pid());
   EXPECT_EQ(flow_.client, first.client);
+}
+
+TEST_F(BpfClient, WhomNobodyHadTheTimeToDescribeIsNamedOnceSomebodyHas) {
+  auto options = patient();
+  options.pool.warm = options.pool.limit = options.pool.waiting = 1;
+  bpf_.reset();
+  start(std::move(options));
+  load();
+  Child child = waiting([&] { send_ask(connect_here()); });
+  accept_known();
+  receive(kAskSize);
+  // The only worker has a question and another waits: whatever else is asked is refused at once.
+  run_until([&] { return !client_->worker_pids().empty(); });
+  auto const worker = client_->worker_pids().front();
+  ASSERT_EQ(::kill(worker, SIGSTOP), 0);
+  auto const self = stat_of(::getpid());
+  ASSERT_TRUE(self);
+  int answered = 0;
+  for (int i = 0; i < 2; ++i) {
+    boost::asio::co_spawn(io_, client_->lineage({::getpid(), self->start_ticks}, std::chrono::steady_clock::now() + 60s),
+                          [&](std::exception_ptr, auto const &) { ++answered; });
+  }
+  std::optional<AttributionResult> result;
+  boost::asio::co_spawn(io_, bpf_->attribute(flow_, kAskSize),
+                        [&](std::exception_ptr, AttributionResult named) { result = std::move(named); });
+  // To describe it, to find the socket's holders, and to describe it again.
+  run_until([&] { return client_->counters().refused_busy >= 3; });
+  ASSERT_EQ(::kill(worker, SIGCONT), 0);
+  run_until([&] { return result && answered == 2; });
+  EXPECT_BY_KERNEL(*result, child.pid());
 }
 
 TEST_F(BpfClient, OverMptcpIsTheProbersToName) {

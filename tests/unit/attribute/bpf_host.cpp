@@ -12,6 +12,11 @@ void BpfHost::SetUp() {
   auto sockets = ClientSockets::open();
   ASSERT_TRUE(sockets) << sockets.error().detail;
   sockets_.emplace(std::move(*sockets));
+  load();
+}
+
+void BpfHost::load() {
+  bpf_.reset();
   auto connections = BpfConnections::load({service_});
   if (!connections) GTEST_SKIP() << "BPF does not load: " << connections.error().detail;
   BpfAttributorOptions options;  // with times no loaded machine misses

@@ -16,6 +16,7 @@ class BpfHost : public LiveHost {
  protected:
   void SetUp() override;
   void TearDown() override;
+  void load();  // the programs, and the attributor that asks client_
 
   sockaddr_in service_address() const;
   // In a child: from that port, and closed by a reset.
