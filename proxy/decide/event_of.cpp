@@ -9,7 +9,8 @@ namespace {
 
 using eql::Values;
 
-constexpr std::string_view kFields[] = {"container.id",
+constexpr std::string_view kFields[] = {"cloud.provider",
+                                        "container.id",
                                         "container.image.name",
                                         "container.name",
                                         "destination.ip",
@@ -21,6 +22,7 @@ constexpr std::string_view kFields[] = {"container.id",
                                         "group.id",
                                         "group.name",
                                         "host.id",
+                                        "host.name",
                                         "host.os.type",
                                         "http.request.method",
                                         "imdsgate.cgroup",
@@ -128,6 +130,14 @@ void merge(Image &image, Image const &other) {
   merge(image.args, other.args);
   merge(image.command_line, other.command_line);
   merge(image.working_directory, other.working_directory);
+}
+
+void set_host(eql::Event &event, HostInfo const *host) {
+  event.set("host.os.type", "linux");
+  if (host == nullptr) return;
+  event.set("host.id", host->id);
+  set_known(event, "host.name", host->name.empty() ? std::nullopt : std::optional(host->name));
+  event.set("cloud.provider", std::string(cloud_provider(host->provider)));
 }
 
 void set_process(eql::Event &event, Process const &process, Image image, std::string const &prefix) {
@@ -238,8 +248,7 @@ bool never_proven(std::string_view field) {
 eql::Event event_of(Lineage const &lineage, Circumstances const &circumstances, Presented as, SeenFrom root) {
   eql::Event event;
   event.set("event.kind", "event");
-  event.set("host.os.type", "linux");
-  if (!circumstances.host_id.empty()) event.set("host.id", std::string(circumstances.host_id));
+  set_host(event, circumstances.host);
   set_process(event, lineage.process, image_of(lineage.process, root), "process.");
   set_parent(event, lineage, root);
   set_user(event, lineage.process);

@@ -8,7 +8,7 @@
 //   they
 //                       exclude nothing and grant nothing
 //   process.working_directory  both, as published rules need it, though a process chooses it
-//   user.*, group.*, process.pid, process.entity_id, the cgroup, the request, network.* and its destination:
+//   the host, user.*, group.*, process.pid, process.entity_id, the cgroup, the request, network.* and its destination:
 //   both
 //   container.id, imdsgate.unit  claimed; proven where the cgroup's ancestry is root's
 //   container.image.name, container.name, orchestrator.*  both, of a proven container.id
@@ -19,6 +19,7 @@
 #include <span>
 #include <string_view>
 
+#include "model/event.hpp"
 #include "model/process.hpp"
 #include "model/request.hpp"
 #include "rules/eql.hpp"
@@ -44,7 +45,7 @@ bool never_proven(std::string_view field);
 // What the requester is seen doing. Borrowed for the call.
 struct Circumstances {
   std::string_view endpoint;                 // "169.254.169.254:80", what the client dialled
-  std::string_view host_id;                  // empty: not known, and then no `host.id`
+  HostInfo const *host = nullptr;            // nullptr: not known, and no field says which
   MetadataRequest const *request = nullptr;  // for Presented::request
   bool tcp = true;                           // false: it came to the UNIX listener
 };

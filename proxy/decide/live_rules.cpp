@@ -79,7 +79,7 @@ void LiveRules::pump(Clock::time_point until) {
   while (!waiting_.empty() && waiting_.front().when.at <= until) {
     Exec const each = std::move(waiting_.front());
     waiting_.pop_front();
-    auto const event = event_of(*each.who, {{}, host_id_, nullptr, false}, Presented::exec);
+    auto const event = event_of(*each.who, {{}, &host_, nullptr, false}, Presented::exec);
     auto const at = stamp(each.when.at, {each.when.wall, "process", "exec", each.who});
     engine_->feed(eql::Row(engine_->fields(), event), at, ignored);
   }
@@ -130,7 +130,7 @@ LiveRules::PresentedEvents const &LiveRules::presented(LineagePtr const &who, st
   auto const known = presented_.find(key);
   if (known != presented_.end()) return known->second;
   if (presented_.size() >= kMostPresented) presented_.clear();  // those that still come are soon there again
-  Circumstances const circumstances{endpoint, host_id_, nullptr, tcp};
+  Circumstances const circumstances{endpoint, &host_, nullptr, tcp};
   PresentedEvents made{who, presented_event(*who, circumstances, Presented::exec),
                        presented_event(*who, circumstances, Presented::connection)};
   return presented_.emplace(std::move(key), std::move(made)).first->second;
@@ -161,7 +161,7 @@ std::vector<SequenceMatchPtr> LiveRules::requested(Moment when, Attribution cons
   if (!engine_) return matches;
   for (std::size_t i = 0; i < who.holders.size(); ++i) {
     auto const &holder = who.holders[i];
-    auto const event = event_of(*holder, {endpoint, host_id_, &request, over_tcp(who)}, Presented::request);
+    auto const event = event_of(*holder, {endpoint, &host_, &request, over_tcp(who)}, Presented::request);
     auto const last = stamp(when.at, {when.wall, "web", "metadata_request", holder});
     std::vector<eql::Engine::Match> found;
     engine_->feed(eql::Row(engine_->fields(), event), last, found);

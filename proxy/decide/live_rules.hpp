@@ -15,7 +15,7 @@
 #include <string>
 #include <vector>
 
-#include "model/decision.hpp"
+#include "model/event.hpp"
 #include "rules/engine.hpp"
 #include "rules/rule.hpp"
 
@@ -33,7 +33,7 @@ class LiveRules {
     LineagePtr who;  // as it was at that exec
   };
 
-  explicit LiveRules(std::string host_id) : host_id_(std::move(host_id)) {}
+  explicit LiveRules(HostInfo host) : host_(std::move(host)) {}
 
   // Starts anew with these rules. `recent`: what happened lately, in order, so that a reload forgets nothing.
   void use(std::vector<std::shared_ptr<Rule const>> const &rules, std::span<Exec const> recent);
@@ -84,7 +84,7 @@ class LiveRules {
   void take(std::vector<eql::Engine::Match> const &found, std::size_t holder, Lineage const &who,
             Matches &matches) const;
 
-  std::string const host_id_;
+  HostInfo const host_;
   std::vector<std::shared_ptr<Rule const>> rules_;  // the sequences, in the engine's order
   std::unique_ptr<eql::Engine> engine_;             // nullptr: there is none
   eql::Engine::Counters before_;                    // of the engines before it

@@ -8,7 +8,7 @@ namespace {
 Circumstances circumstances_of(AccessRequest const &access) {
   bool const unix_listener =
       access.attribution != nullptr && access.attribution->method == Attribution::Method::peercred;
-  return {access.endpoint, access.host_id, &access.request, !unix_listener};
+  return {access.endpoint, access.host, &access.request, !unix_listener};
 }
 
 }  // namespace

@@ -135,7 +135,7 @@ Result<void> Daemon::open_parts() {
     announce(Lifecycle::prober_replaced, false, why);
   };
   auto who_asks =
-      WhoAsks::open(settings_, host->id, std::move(exec_queue_), {loop_.get_executor(), metrics_, replaced});
+      WhoAsks::open(settings_, *host, std::move(exec_queue_), {loop_.get_executor(), metrics_, replaced});
   if (!who_asks) return who_asks.error();
   who_asks_ = *std::move(who_asks);
   if (auto dropped = drop_start_up_capabilities(); !dropped) return dropped;

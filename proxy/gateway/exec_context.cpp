@@ -19,8 +19,7 @@ LiveRules::Exec exec_of(ExecRecord const &record) {
 
 }  // namespace
 
-ExecContext::ExecContext(ExecEvents *events, std::string host_id)
-    : events_(events), host_id_(std::move(host_id)), rules_(host_id_) {
+ExecContext::ExecContext(ExecEvents *events, HostInfo host) : events_(events), host_(std::move(host)), rules_(host_) {
   if (events_ == nullptr) return;
   events_->on_exec = [this](ExecRecord const &record) { on_exec(record); };
 }

@@ -18,7 +18,7 @@ class ExecContext {
  public:
   // `events` may be nullptr: where the kernel tells of no exec (another network or pid namespace), sequences are joined
   // through the requester's own, presented exec alone. It outlives this.
-  ExecContext(ExecEvents *events, std::string host_id);
+  ExecContext(ExecEvents *events, HostInfo host);
   ExecContext(ExecContext const &) = delete;
 
   // At start and at each reload. What happened lately counts for the new rules, too.
@@ -37,7 +37,7 @@ class ExecContext {
   };
   Limits limits() const;
 
-  std::string const &host_id() const { return host_id_; }
+  HostInfo const &host() const { return host_; }
 
   // After true, every exec that happened before the call and was told at all is known; false: the deadline passed, or
   // nobody can say. Without exec events, and until they have begun, true at once: there is nothing to wait for. What is
@@ -64,7 +64,7 @@ class ExecContext {
   void on_exec(ExecRecord const &record);
 
   ExecEvents *const events_;
-  std::string const host_id_;
+  HostInfo const host_;
   LiveRules rules_;
   std::optional<MonotonicTime> not_told_until_;  // the rules that began anew, of the execs before
   std::unordered_map<Lineage const *, Enriched> enriched_;  // bounded; of an older exec: made anew

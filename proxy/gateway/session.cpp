@@ -178,7 +178,7 @@ Decision Session::decide_on(Policy const &policy, RequestEvent const &event) {
     auto completed = execs.rules().requested(now, *event.attribution, endpoint, *event.request);
     sequences.insert(sequences.begin(), completed.begin(), completed.end());
   }
-  access.host_id = execs.host_id();
+  access.host = &execs.host();
   access.socket_uid = socket_uid(event.attribution);
   access.crossed_namespace = !flow_.bridge.empty();
   access.sequences = sequences;

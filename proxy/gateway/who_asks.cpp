@@ -28,7 +28,7 @@ WhoAsks::WhoAsks(Settings const &settings, Parts parts)
   };
 }
 
-Result<std::unique_ptr<WhoAsks>> WhoAsks::open(Settings const &settings, std::string host_id, Result<ExecQueue> queue,
+Result<std::unique_ptr<WhoAsks>> WhoAsks::open(Settings const &settings, HostInfo host, Result<ExecQueue> queue,
                                                Parts parts) {
   std::unique_ptr<WhoAsks> made(new WhoAsks(settings, std::move(parts)));
   auto sockets = ClientSockets::open();
@@ -47,7 +47,7 @@ Result<std::unique_ptr<WhoAsks>> WhoAsks::open(Settings const &settings, std::st
   if (!feed) return feed.error();
   made->exec_feed_ = *std::move(feed);
   if (auto *bpf = made->tier_->bpf()) bpf->hear_of_execs(made->exec_feed_->events());
-  made->execs_.emplace(made->exec_feed_->events(), std::move(host_id));
+  made->execs_.emplace(made->exec_feed_->events(), std::move(host));
   return made;
 }
 

@@ -29,7 +29,7 @@ class WhoAsks {
   };
 
   // Before any thread runs and before start-up's capabilities are dropped. `queue`: open_exec_queue().
-  static Result<std::unique_ptr<WhoAsks>> open(Settings const &settings, std::string host_id, Result<ExecQueue> queue,
+  static Result<std::unique_ptr<WhoAsks>> open(Settings const &settings, HostInfo host, Result<ExecQueue> queue,
                                                Parts parts);
   WhoAsks(WhoAsks const &) = delete;
 

@@ -14,6 +14,8 @@
 
 namespace imdsgate {
 
+struct HostInfo;  // event.hpp
+
 enum class Mode { audit, enforce };
 enum class Verdict { allow, alert, block };  // rising strictness
 enum class Action { forward, block };
@@ -92,7 +94,7 @@ struct AccessRequest {
   std::optional<Reason> unattributed;
   std::string_view endpoint;  // "169.254.169.254:80", what the client dialled
   std::chrono::system_clock::time_point now;
-  std::string_view host_id = {};
+  HostInfo const *host = nullptr;  // nullptr: not known, and no event names it
   std::optional<std::uint32_t> socket_uid = {};  // who created the client's socket; nullopt: not known
   bool crossed_namespace = false;  // it comes from another network namespace, over a guarded bridge
   // What this connection and this request completed, a rule's match through the requester itself first.

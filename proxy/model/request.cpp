@@ -30,6 +30,19 @@ std::string_view to_string(Provider provider) {
   __builtin_unreachable();
 }
 
+std::string_view cloud_provider(Provider provider) {
+  switch (provider) {
+    case Provider::ec2: return "aws";
+    case Provider::gce: return "gcp";
+    case Provider::azure: return "azure";
+    case Provider::ecs: return "aws";
+    case Provider::wireserver: return "azure";
+    case Provider::oracle: return "oracle";
+    case Provider::openstack: return "openstack";
+  }
+  __builtin_unreachable();
+}
+
 std::string_view to_string(PathClass path_class) {
   switch (path_class) {
     case PathClass::general: return "general";

@@ -35,6 +35,7 @@ enum class PathClass { general, trust, writable, userdata, identity, credentials
 enum class ImdsVersion { v1, v2 };
 
 std::string_view to_string(Provider);
+std::string_view cloud_provider(Provider);  // ECS cloud.provider
 std::string_view to_string(PathClass);
 std::string_view to_string(ImdsVersion);
 

@@ -3,19 +3,6 @@
 namespace imdsgate {
 namespace {
 
-std::string_view cloud_provider(Provider provider) {
-  switch (provider) {
-    case Provider::ec2: return "aws";
-    case Provider::gce: return "gcp";
-    case Provider::azure: return "azure";
-    case Provider::ecs: return "aws";
-    case Provider::wireserver: return "azure";
-    case Provider::oracle: return "oracle";
-    case Provider::openstack: return "openstack";
-  }
-  __builtin_unreachable();
-}
-
 void write_endpoint(JsonWriter &json, std::string_view name, Endpoint const &endpoint) {
   json.key(name).begin_object().member("ip", endpoint.address.to_string());
   if (endpoint.port != 0) json.member("port", endpoint.port);

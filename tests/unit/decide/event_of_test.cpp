@@ -19,13 +19,14 @@ class EventOf : public testing::Test {
     request_.path = "/latest/user-data";
     request_.method = "GET";
     request_.user_agent = "x/1";
-    return event_of(lineage, {endpoint, "host-1", &request_, true}, as);
+    return event_of(lineage, {endpoint, &host_, &request_, true}, as);
   }
   static eql::Values values(eql::Event const &event, std::string_view field) {
     auto const *found = event.find(field);
     return found ? *found : eql::Values{};
   }
   MetadataRequest request_;
+  HostInfo host_{"host-1", "imds-1", Provider::gce};
 };
 
 TEST_F(EventOf, ClaimsEverythingAProcessGoesByAndProvesWhatTheKernelVouchesFor) {
@@ -160,7 +161,16 @@ TEST_F(EventOf, ClaimsTheArgumentsThatWereErasedSince) {
 }
 
 TEST_F(EventOf, NamesTheHostThatASequenceJoinsOn) {
-  EXPECT_THAT(values(event(*person("agent"), Presented::exec), "host.id").claimed, ElementsAre("host-1"));
+  auto const exec = event(*person("agent"), Presented::exec);
+  EXPECT_THAT(values(exec, "host.id").claimed, ElementsAre("host-1"));
+  EXPECT_THAT(values(exec, "host.name").proven, ElementsAre("imds-1"));
+  EXPECT_THAT(values(exec, "cloud.provider").proven, ElementsAre("gcp"));
+}
+
+TEST_F(EventOf, OfAHostWithoutANameIsNotKnownWhatItIsCalled) {
+  HostInfo const nameless{"host-1", "", Provider::ec2};
+  auto const exec = event_of(*person("agent"), {"", &nameless, nullptr, false}, Presented::exec);
+  EXPECT_TRUE(values(exec, "host.name").unreadable);
 }
 
 TEST_F(EventOf, NamesTheTransportAsTheEventsThatAreWrittenDo) {
@@ -172,7 +182,7 @@ TEST_F(EventOf, NamesTheTransportAsTheEventsThatAreWrittenDo) {
   EXPECT_EQ(of("169.254.169.254:80", Presented::request), "tcp ipv4");
   EXPECT_EQ(of("[fd00:ec2::254]:80", Presented::connection), "tcp ipv6");
   EXPECT_EQ(of("169.254.169.254:80", Presented::exec), "- -");
-  auto const local = event_of(*person("agent"), {"169.254.169.254:80", "host-1", nullptr, false}, Presented::request);
+  auto const local = event_of(*person("agent"), {"169.254.169.254:80", &host_, nullptr, false}, Presented::request);
   EXPECT_EQ(local.find("network.transport"), nullptr) << "the UNIX listener";
 }
 

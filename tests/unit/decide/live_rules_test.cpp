@@ -59,7 +59,7 @@ class LiveRulesTest : public testing::Test {
     attribution.holders = {who};
     return live_.connected(moment(at), attribution, kEndpoint);
   }
-  LiveRules live_{"host-1"};
+  LiveRules live_{{"host-1", "imds-1"}};
 };
 
 TEST_F(LiveRulesTest, TheRequestersOwnExecIsPresentedHoweverLongAgoItWas) {

@@ -296,7 +296,7 @@ struct Case {
   Decision decided(Policy const &policy) const {
     AccessRequest access{request, attribution ? &*attribution : nullptr, unattributed, "169.254.169.254:80",
                          std::chrono::system_clock::time_point(std::chrono::seconds(1'800'000'000))};
-    LiveRules rules("host-1");
+    LiveRules rules({"host-1", "imds-1"});
     rules.use(policy.rules, {});
     std::vector<SequenceMatchPtr> sequences;
     if (attribution) sequences = rules.connected({{}, access.now}, *attribution, access.endpoint);

@@ -40,7 +40,7 @@ class ExecContextTest : public testing::Test {
 
   boost::asio::io_context loop_;
   ToldExecs execs_{loop_};
-  ExecContext context_{execs_.events(), "host-1"};
+  ExecContext context_{execs_.events(), {"host-1", "imds-1"}};
   Process const shell_ = known_as(process("/usr/bin/bash", "bash", 1000), "e-shell", 10);
   Process const init_ = known_as(process("/usr/lib/systemd/systemd", "init", 0), "e-init", 1);
   Process const self_ = known_as(process("/usr/bin/python3.11", "innocent", 1000), "e-self", 11);
@@ -159,7 +159,7 @@ TEST_F(ExecContextTest, WhatTheRulesWereToldIsNotLostForThem) {
 }
 
 TEST(ExecContextWithoutEvents, AddsNothingAndMissesNothing) {
-  ExecContext context(nullptr, "host-1");
+  ExecContext context(nullptr, HostInfo{"host-1", "imds-1"});
   context.use({sequence_rule()});
   auto const who = person("curl");
   EXPECT_EQ(context.with_exec(who), who);

@@ -28,7 +28,7 @@ Answer identify(std::deque<AttributionResult> answers, bool look_at_accept, int 
   boost::asio::io_context loop{1};
   FakeAttributor attributor(std::move(answers));
   Metrics metrics("x");
-  ExecContext execs(nullptr, "host-1");
+  ExecContext execs(nullptr, HostInfo{"host-1", "imds-1"});
   Identification identification({attributor, execs, metrics, kLimits}, Flow{}, loop.get_executor());
   Answer answer;
   auto const body = [&]() -> boost::asio::awaitable<void> {
@@ -116,7 +116,7 @@ TEST(Identification, AnAttributorThatThrowsNamesNobody) {
   boost::asio::io_context loop{1};
   Throwing attributor;
   Metrics metrics("x");
-  ExecContext execs(nullptr, "host-1");
+  ExecContext execs(nullptr, HostInfo{"host-1", "imds-1"});
   Identification identification({attributor, execs, metrics, kLimits}, Flow{}, loop.get_executor());
   identification.look_at_accept([] {});
   loop.run_for(std::chrono::seconds(10));
@@ -142,7 +142,7 @@ std::string reason_after(ExecOfTheClient const &test) {
   FakeAttributor attributor({test.found});
   Metrics metrics("x");
   ToldExecs told(loop);
-  ExecContext execs(told.events(), "host-1");
+  ExecContext execs(told.events(), HostInfo{"host-1", "imds-1"});
   auto const curl = person("curl");
   told.tell(exec_of(curl->process, *curl->parent, test.exec));
   auto const lose = [&] {
@@ -187,7 +187,7 @@ TEST(Identification, WhoeverHasTheAddressesOfAConnectionThatWasResetIsNotNamed) 
   boost::asio::io_context loop{1};
   FakeAttributor attributor({named("curl")});
   Metrics metrics("x");
-  ExecContext execs(nullptr, "host-1");
+  ExecContext execs(nullptr, HostInfo{"host-1", "imds-1"});
   Identification identification({attributor, execs, metrics, kLimits}, Flow{}, loop.get_executor(),
                                 [] { return true; });
   identification.look_at_accept([] {});
@@ -206,7 +206,7 @@ TEST(Identification, ARuntimeThatIsSilentIsWaitedForAsLongAsTheLimitsSay) {
   ContainerRuntime runtime(loop.get_executor(), ContainerApi::docker, directory / "runtime.sock", options);
   FakeAttributor attributor({named("contained")});
   Metrics metrics("x");
-  ExecContext execs(nullptr, "host-1");
+  ExecContext execs(nullptr, HostInfo{"host-1", "imds-1"});
   Limits limits;
   Identification identification({attributor, execs, metrics, limits, &runtime}, Flow{}, loop.get_executor());
   limits.attribution_timeout = 800ms;

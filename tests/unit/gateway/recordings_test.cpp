@@ -108,7 +108,7 @@ Decision decided(Policy const &policy, Lineage const &who, MetadataRequest const
   attribution.holders = {std::make_shared<Lineage const>(who)};
   AccessRequest access{request, &attribution, std::nullopt, endpoint,
                        std::chrono::system_clock::time_point(std::chrono::seconds(1'800'000'000))};
-  LiveRules rules("host-1");
+  LiveRules rules({"host-1", "imds-1"});
   rules.use(policy.rules, {});
   auto const sequences = rules.connected({{}, access.now}, attribution, endpoint);
   access.sequences = sequences;

@@ -122,7 +122,7 @@ class SessionTest : public testing::Test {
   boost::asio::io_context loop_{1};
   CollectingSink sink_;
   Metrics metrics_{"x"};
-  ExecContext execs_{nullptr, "host-1"};
+  ExecContext execs_{nullptr, {"host-1", "imds-1"}};
   Settings settings_;
   std::optional<FakeAttributor> attributor_;
   std::optional<Gateway> gateway_;
