@@ -9,8 +9,7 @@ namespace {
 // What tells one suspect from another: who it is, what it runs and with whose rights.
 auto key(LineagePtr const &lineage) {
   auto const &process = lineage->process;
-  return std::tuple(process.id, process.real_uid, process.effective_uid, process.saved_uid, process.real_gid,
-                    process.effective_gid);
+  return std::tuple(process.id, static_cast<UserIds const &>(process));
 }
 
 }  // namespace

@@ -29,11 +29,13 @@ std::uint64_t start_ticks(bpf_task const &task) {
   return task.start_boottime / tick;
 }
 
+UserIds user_ids(bpf_task const &task) {
+  return {task.real_uid, task.effective_uid, task.saved_uid, task.real_gid, task.effective_gid};
+}
+
 bool fits(bpf_task const &task, Process const &process) {
   return static_cast<std::uint32_t>(process.id.tgid) == task.tgid && process.id.start_ticks == start_ticks(task) &&
-         process.real_uid == task.real_uid && process.effective_uid == task.effective_uid &&
-         process.saved_uid == task.saved_uid && process.real_gid == task.real_gid &&
-         process.effective_gid == task.effective_gid &&
+         user_ids(task) == process &&
          (process.tracer_pid != 0) == ((task.unusual & BPF_TASK_TRACED) != 0);
 }
 

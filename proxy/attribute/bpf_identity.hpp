@@ -26,7 +26,8 @@ LineagePtr doubted(LineagePtr lineage, bpf_task const &process, bpf_task const &
 bool is_copy_of_parent(bpf_connection const &connection);
 // Is this exec, by the connector or by the parent that it is a copy of, the one that gave it the program it connected with?
 bool brought_about(ExecRecord const &exec, bpf_connection const &connection);
-std::uint64_t start_ticks(bpf_task const &task);  // as ProcessId has it
+std::uint64_t start_ticks(bpf_task const &task);  // as ProcessId has it: field 22 of /proc/PID/stat (proc(5))
+UserIds user_ids(bpf_task const &task);
 
 // What a description of a connection's process is believed for: that process, that parent, that cgroup.
 struct BpfIdentity {

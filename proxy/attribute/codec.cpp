@@ -38,11 +38,7 @@ void fields(Archive &a, Ref<Archive, Describe> describe) {
 template <class Archive>
 void fields(Archive &a, Ref<Archive, DescribeForked> describe) {
   optional(a, describe.parent, [&](auto &parent) { fields(a, parent); });
-  a(describe.real_uid);
-  a(describe.effective_uid);
-  a(describe.saved_uid);
-  a(describe.real_gid);
-  a(describe.effective_gid);
+  fields(a, static_cast<Ref<Archive, UserIds>>(describe));
   a(describe.cgroup);
 }
 template <class Archive>
@@ -78,8 +74,7 @@ void fields(Archive &a, Ref<Archive, Walked> walked) {
 }
 
 ProcessSnapshot snapshot_of(Process const &process) {
-  return {process.id,       process.real_uid,      process.effective_uid, process.saved_uid,
-          process.real_gid, process.effective_gid, process.tracer_pid};
+  return {process, process.id, process.tracer_pid};
 }
 
 Bytes encode(std::uint32_t sequence, Question const &question) {

@@ -29,10 +29,8 @@ using Bytes = std::vector<std::uint8_t>;
 
 // One process at one moment: its identity, and what it may change without exec that a cached description
 // holds.
-struct ProcessSnapshot {
+struct ProcessSnapshot : UserIds {
   ProcessId id;
-  uid_t real_uid = 0, effective_uid = 0, saved_uid = 0;
-  gid_t real_gid = 0, effective_gid = 0;
   pid_t tracer = 0;
   auto operator<=>(ProcessSnapshot const &) const = default;
 };
@@ -82,10 +80,8 @@ struct Describe {
   std::uint64_t start_ticks = 0;
   auto operator<=>(Describe const &) const = default;
 };
-struct DescribeForked {  // a process that may have ended, out of its parent, the users it had, and its cgroup's id
+struct DescribeForked : UserIds {  // a process that may have ended, out of its parent, the users it had, and its cgroup's id
   std::optional<Describe> parent;  // without: users and cgroup alone
-  uid_t real_uid = 0, effective_uid = 0, saved_uid = 0;
-  gid_t real_gid = 0, effective_gid = 0;
   std::uint64_t cgroup = 0;
   auto operator<=>(DescribeForked const &) const = default;
 };

@@ -139,13 +139,17 @@ void fields(Archive &a, Ref<Archive, ProcessId> id) {
   a(id.exec.arg_start);
 }
 template <class Archive>
+void fields(Archive &a, Ref<Archive, UserIds> ids) {
+  a(ids.real_uid);
+  a(ids.effective_uid);
+  a(ids.saved_uid);
+  a(ids.real_gid);
+  a(ids.effective_gid);
+}
+template <class Archive>
 void fields(Archive &a, Ref<Archive, ProcessSnapshot> process) {
   fields(a, process.id);
-  a(process.real_uid);
-  a(process.effective_uid);
-  a(process.saved_uid);
-  a(process.real_gid);
-  a(process.effective_gid);
+  fields(a, static_cast<Ref<Archive, UserIds>>(process));
   a(process.tracer);
 }
 template <class Archive>
@@ -182,11 +186,7 @@ void fields(Archive &a, Ref<Archive, Process> process) {
   a(process.args_truncated);
   auto const text = [&](auto &value) { a(value); };
   optional(a, process.working_directory, text);
-  a(process.real_uid);
-  a(process.effective_uid);
-  a(process.saved_uid);
-  a(process.real_gid);
-  a(process.effective_gid);
+  fields(a, static_cast<Ref<Archive, UserIds>>(process));
   optional(a, process.user_name, text);
   optional(a, process.group_name, text);
   std::int64_t start = process.start.time_since_epoch().count();

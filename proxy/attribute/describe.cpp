@@ -68,11 +68,7 @@ Process Describer::read(ProcDir &dir, ProcessSnapshot const &snapshot) {
   process.parent_pid = dir.parent();
   process.tracer_pid = snapshot.tracer;
   process.comm = snapshot.id.exec.comm;
-  process.real_uid = snapshot.real_uid;
-  process.effective_uid = snapshot.effective_uid;
-  process.saved_uid = snapshot.saved_uid;
-  process.real_gid = snapshot.real_gid;
-  process.effective_gid = snapshot.effective_gid;
+  static_cast<UserIds &>(process) = snapshot;
   process.executable = prove_executable(dir, snapshot.tracer != 0);
   // Neither cmdline nor cwd asks a file system: cmdline is read from anonymous pages only
   // (proc_pid_cmdline_read), and cwd is the name the kernel has.
@@ -149,11 +145,7 @@ Process Describer::with_its_own_word(Process recorded, KernelExec const &exec) {
 }
 
 void Describer::set_rights(Process &process, TaskState const &state) {
-  process.real_uid = state.real_uid;
-  process.effective_uid = state.effective_uid;
-  process.saved_uid = state.saved_uid;
-  process.real_gid = state.real_gid;
-  process.effective_gid = state.effective_gid;
+  static_cast<UserIds &>(process) = state;
   process.user_name = names_.user(process.effective_uid);
   process.group_name = names_.group(process.effective_gid);
   if (state.exe_changed) distrust(process, Unproven::exe_changed);
@@ -193,13 +185,7 @@ Answered<Lineage> Describer::forked(DescribeForked const &question) {
   process.tracer_pid = 0;
   process.working_directory.reset();  // its own, which nobody wrote down
   names_.look_again();
-  TaskState rights;
-  rights.real_uid = question.real_uid;
-  rights.effective_uid = question.effective_uid;
-  rights.saved_uid = question.saved_uid;
-  rights.real_gid = question.real_gid;
-  rights.effective_gid = question.effective_gid;
-  set_rights(process, rights);
+  set_rights(process, TaskState{question});
   auto path = cgroups_.path(question.cgroup);
   if (!path) return Refusal{Reason::unreadable, "its cgroup is gone"};
   process.container_id.reset();

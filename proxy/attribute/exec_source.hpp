@@ -13,12 +13,10 @@ namespace imdsgate {
 struct KernelExec;  // kernel_exec.hpp
 
 // A process in the moment of an event, as the kernel has it.
-struct TaskState {
+struct TaskState : UserIds {
   pid_t tgid = 0;
   std::uint64_t start_ticks = 0;
   bool traced = false;
-  uid_t real_uid = 0, effective_uid = 0, saved_uid = 0;
-  gid_t real_gid = 0, effective_gid = 0;
   bool exe_changed = false;  // its executable is not what an exec gave it
   bool other_user_namespace = false;  // than the initial one
 };

@@ -136,9 +136,7 @@ void ExecTable::compare(Entry &entry, std::optional<TaskState> const &now) {
   auto const image = image_of(entry);
   if (!image) return;
   auto const proven = image->executable && (image->executable->proven() || image->executable->proven_in_namespace);
-  bool const same = image->real_uid == now->real_uid && image->effective_uid == now->effective_uid &&
-                    image->saved_uid == now->saved_uid && image->real_gid == now->real_gid &&
-                    image->effective_gid == now->effective_gid && !((now->traced || now->exe_changed) && proven);
+  bool const same = static_cast<UserIds const &>(*image) == *now && !((now->traced || now->exe_changed) && proven);
   if (same) return;
   auto changed = *image;
   reader_.set_rights(changed, *now);

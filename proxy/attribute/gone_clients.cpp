@@ -9,15 +9,7 @@ namespace asio = boost::asio;
 using Clock = std::chrono::steady_clock;
 
 DescribeForked question_about(bpf_connection const &connection) {
-  auto const &task = connection.connector;
-  DescribeForked question;
-  question.real_uid = task.real_uid;
-  question.effective_uid = task.effective_uid;
-  question.saved_uid = task.saved_uid;
-  question.real_gid = task.real_gid;
-  question.effective_gid = task.effective_gid;
-  question.cgroup = connection.cgroup;
-  return question;
+  return {user_ids(connection.connector), std::nullopt, connection.cgroup};
 }
 
 // What it exec'd; users and cgroup are those that it connected with.

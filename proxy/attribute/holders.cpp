@@ -13,11 +13,6 @@ namespace {
 constexpr int kAttempts =
     2;  // a process that changes while it is read is read once more, then it is uncertain
 
-bool same_credentials(ProcessSnapshot const &a, ProcessSnapshot const &b) {
-  return a.real_uid == b.real_uid && a.effective_uid == b.effective_uid && a.saved_uid == b.saved_uid &&
-         a.real_gid == b.real_gid && a.effective_gid == b.effective_gid;
-}
-
 // It merely inherited the descriptor: its parent holds it too, and it is the same program with the same
 // rights.
 bool inherited(Suspect const &suspect, std::vector<Suspect> const &all) {
@@ -25,7 +20,7 @@ bool inherited(Suspect const &suspect, std::vector<Suspect> const &all) {
   return std::any_of(all.begin(), all.end(), [&](Suspect const &other) {
     return other.holder.id.tgid == suspect.parent->id.tgid &&
            other.holder.id.start_ticks == suspect.parent->id.start_ticks &&
-           other.holder.id.exec == suspect.holder.id.exec && same_credentials(other.holder, suspect.holder);
+           other.holder.id.exec == suspect.holder.id.exec && static_cast<UserIds const &>(other.holder) == suspect.holder;
   });
 }
 

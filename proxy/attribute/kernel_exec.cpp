@@ -8,29 +8,20 @@
 #include <string_view>
 #include <vector>
 
+#include "attribute/bpf_identity.hpp"
+
 namespace imdsgate {
 namespace {
 
 constexpr std::size_t kExecHead = offsetof(bpf_exec, data);
 
-// As field 22 of /proc/PID/stat counts it (proc(5)).
-std::uint64_t ticks_of(std::uint64_t nanoseconds) {
-  static auto const tick = 1'000'000'000u / static_cast<std::uint64_t>(::sysconf(_SC_CLK_TCK));
-  return nanoseconds / tick;
-}
-
 TaskState state_of(bpf_task const &task) {
-  TaskState state;
+  TaskState state{user_ids(task)};
   state.tgid = static_cast<pid_t>(task.tgid);
-  state.start_ticks = ticks_of(task.start_boottime);
+  state.start_ticks = start_ticks(task);
   state.traced = (task.unusual & BPF_TASK_TRACED) != 0;
   state.exe_changed = (task.unusual & BPF_TASK_EXE_CHANGED) != 0;
   state.other_user_namespace = (task.unusual & BPF_TASK_USER_NAMESPACE) != 0;
-  state.real_uid = task.real_uid;
-  state.effective_uid = task.effective_uid;
-  state.saved_uid = task.saved_uid;
-  state.real_gid = task.real_gid;
-  state.effective_gid = task.effective_gid;
   return state;
 }
 

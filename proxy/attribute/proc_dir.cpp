@@ -237,11 +237,7 @@ Answered<ProcessSnapshot> ProcDir::snapshot(bool executable_optional) {
   snapshot.id.tgid = pid_;
   snapshot.id.start_ticks = stat->start_ticks;
   snapshot.id.exec = {exe ? exe->id : FileId{}, std::move(stat->comm), stat->stack_start, stat->arg_start};
-  snapshot.real_uid = status->real_uid;
-  snapshot.effective_uid = status->effective_uid;
-  snapshot.saved_uid = status->saved_uid;
-  snapshot.real_gid = status->real_gid;
-  snapshot.effective_gid = status->effective_gid;
+  static_cast<UserIds &>(snapshot) = *status;
   snapshot.tracer = status->tracer;
   return snapshot;
 }

@@ -11,6 +11,8 @@
 #include <string_view>
 #include <vector>
 
+#include "model/process.hpp"
+
 namespace imdsgate {
 
 struct ProcStat {
@@ -25,11 +27,9 @@ struct ProcStat {
 };
 std::optional<ProcStat> parse_stat(std::string_view text);
 
-struct ProcStatus {
+struct ProcStatus : UserIds {
   pid_t tgid = 0;
   pid_t tracer = 0;
-  uid_t real_uid = 0, effective_uid = 0, saved_uid = 0;
-  gid_t real_gid = 0, effective_gid = 0;
 };
 std::optional<ProcStatus> parse_status(std::string_view text);
 

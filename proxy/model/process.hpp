@@ -69,7 +69,14 @@ struct ContainerDetails {
   auto operator<=>(ContainerDetails const &) const = default;
 };
 
-struct Process {
+// With whose rights a process acts (credentials(7)).
+struct UserIds {
+  uid_t real_uid = 0, effective_uid = 0, saved_uid = 0;
+  gid_t real_gid = 0, effective_gid = 0;
+  auto operator<=>(UserIds const &) const = default;
+};
+
+struct Process : UserIds {
   ProcessId id;
   std::string entity_id;  // hash of boot id, tgid and start time: stable over exec
   pid_t parent_pid = 0;
@@ -81,8 +88,6 @@ struct Process {
   std::vector<std::string> args;  // at most 64 and 8 KiB; empty: could not be read or erased
   bool args_truncated = false;
   std::optional<std::string> working_directory;
-  uid_t real_uid = 0, effective_uid = 0, saved_uid = 0;
-  gid_t real_gid = 0, effective_gid = 0;
   std::optional<std::string> user_name;  // of effective_uid, from /etc/passwd only, never NSS
   std::optional<std::string> group_name;
   std::chrono::system_clock::time_point start{};

@@ -84,8 +84,8 @@ TEST(Codec, QuestionsComeBackAsTheyWent) {
       FindHolders{{1, 2, 3, 4}, 270},
       Walk{1000, 280, {1, 2, 3}},
       Describe{42, 777},
-      DescribeForked{Describe{42, 777}, 1, 2, 3, 4, 5, 6},
-      DescribeForked{std::nullopt, 1, 2, 3, 4, 5, 6},
+      DescribeForked{{1, 2, 3, 4, 5}, Describe{42, 777}, 6},
+      DescribeForked{{1, 2, 3, 4, 5}, std::nullopt, 6},
   };
   for (auto const &question : questions) {
     auto const back = decode_question(encode(9, question));
