@@ -134,7 +134,10 @@ void merge(Image &image, Image const &other) {
 
 void set_host(eql::Event &event, HostInfo const *host) {
   event.set("host.os.type", "linux");
-  if (host == nullptr) return;
+  if (host == nullptr) {
+    for (auto const *field : {"host.id", "host.name", "cloud.provider"}) event.set_unreadable(field);
+    return;
+  }
   event.set("host.id", host->id);
   set_known(event, "host.name", host->name.empty() ? std::nullopt : std::optional(host->name));
   event.set("cloud.provider", std::string(cloud_provider(host->provider)));

@@ -45,7 +45,7 @@ bool never_proven(std::string_view field);
 // What the requester is seen doing. Borrowed for the call.
 struct Circumstances {
   std::string_view endpoint;                 // "169.254.169.254:80", what the client dialled
-  HostInfo const *host = nullptr;            // nullptr: not known, and no field says which
+  HostInfo const *host = nullptr;            // nullptr: not known
   MetadataRequest const *request = nullptr;  // for Presented::request
   bool tcp = true;                           // false: it came to the UNIX listener
 };

@@ -94,7 +94,7 @@ struct AccessRequest {
   std::optional<Reason> unattributed;
   std::string_view endpoint;  // "169.254.169.254:80", what the client dialled
   std::chrono::system_clock::time_point now;
-  HostInfo const *host = nullptr;  // nullptr: not known, and no event names it
+  HostInfo const *host = nullptr;  // nullptr: not known
   std::optional<std::uint32_t> socket_uid = {};  // who created the client's socket; nullopt: not known
   bool crossed_namespace = false;  // it comes from another network namespace, over a guarded bridge
   // What this connection and this request completed, a rule's match through the requester itself first.

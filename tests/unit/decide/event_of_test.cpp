@@ -171,6 +171,10 @@ TEST_F(EventOf, OfAHostWithoutANameIsNotKnownWhatItIsCalled) {
   HostInfo const nameless{"host-1", "", Provider::ec2};
   auto const exec = event_of(*person("agent"), {"", &nameless, nullptr, false}, Presented::exec);
   EXPECT_TRUE(values(exec, "host.name").unreadable);
+  auto const nowhere = event_of(*person("agent"), {"", nullptr, nullptr, false}, Presented::exec);
+  for (auto const *field : {"host.id", "host.name", "cloud.provider"}) {
+    EXPECT_TRUE(values(nowhere, field).unreadable) << field;
+  }
 }
 
 TEST_F(EventOf, NamesTheTransportAsTheEventsThatAreWrittenDo) {

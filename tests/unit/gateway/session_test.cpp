@@ -67,7 +67,7 @@ class SessionTest : public testing::Test {
   void serve(Upstream const &upstream, Mode mode, std::deque<AttributionResult> who, Client client) {
     PolicyChoices choices;
     choices.endpoints = {upstream.endpoint()};
-    choices.rules = {curl_rule()};
+    choices.rules = rules_;
     settings_.mode = mode;
     settings_.endpoints = choices.endpoints;
     attributor_.emplace(std::move(who));
@@ -124,6 +124,7 @@ class SessionTest : public testing::Test {
   Metrics metrics_{"x"};
   ExecContext execs_{nullptr, {"host-1", "imds-1"}};
   Settings settings_;
+  std::vector<std::shared_ptr<Rule const>> rules_{curl_rule()};
   std::optional<FakeAttributor> attributor_;
   std::optional<Gateway> gateway_;
   Admission admission_{{8, 8}};  // for what does not come through the listener
@@ -183,6 +184,24 @@ TEST_F(SessionTest, EnforceForwardsWhatNothingSpeaksAgainst) {
   });
   ASSERT_EQ(sink_.requests.size(), 1u);
   EXPECT_EQ(sink_.requests.front().decision.verdict, Verdict::allow);
+}
+
+TEST_F(SessionTest, ARuleMayBeAboutOneHost) {
+  for (auto const *host : {"imds-1", "another"}) {
+    auto const text = std::string("id: on-") + host + "\nname: host\nquery: web where host.name == \"" + host + "\"\n";
+    rules_.push_back(load_rule(text, "host.yaml").rule);
+    ASSERT_TRUE(rules_.back());
+  }
+  Upstream upstream(answering(1));
+  serve(upstream, Mode::audit, {named("stranger")}, [&] {
+    auto peer = Peer::connect_unix(path_);
+    peer.send(get("/latest/meta-data/"));
+    EXPECT_EQ(read_answer(peer).first, "HTTP/1.1 200 OK");
+  });
+  ASSERT_EQ(sink_.requests.size(), 1u);
+  std::vector<std::string> found;
+  for (auto const &finding : sink_.requests.front().decision.findings) found.push_back(finding.name);
+  EXPECT_EQ(found, std::vector<std::string>{"on-imds-1"});
 }
 
 TEST_F(SessionTest, WhoCannotBeNamedIsBlockedInEnforce) {
